@@ -1,0 +1,3 @@
+import { preset } from "./vitest.js";
+
+export default preset;
