@@ -1,0 +1,73 @@
+/** How far a decoded tensor is from the original. */
+export interface TensorMetrics {
+  /** Number of weights compared. */
+  readonly count: number;
+  /** Mean squared error. */
+  readonly mse: number;
+  /** Root of `mse`, in the unit of the weights. */
+  readonly rmse: number;
+  /** Signal-to-quantization-noise ratio in dB: 10·log10(Σx² ⁄ Σ(x − y)²); Infinity when nothing was lost. */
+  readonly sqnr: number;
+  /** Largest |x − y|. */
+  readonly maxError: number;
+  /** Cosine similarity of the two tensors; 1 when both are zero. */
+  readonly cosine: number;
+}
+
+/** Sums from which the metrics of a tensor follow; plain data, so that chunks can be measured anywhere. */
+export interface MetricSums {
+  readonly count: number;
+  readonly signal: number;
+  readonly decoded: number;
+  readonly product: number;
+  readonly noise: number;
+  readonly maxError: number;
+}
+
+/** @throws RangeError when the lengths differ */
+export function measure(original: Float32Array, decoded: Float32Array): MetricSums {
+  if (original.length !== decoded.length)
+    throw new RangeError(`measure: ${original.length} weights against ${decoded.length}`);
+  let signal = 0;
+  let energy = 0;
+  let product = 0;
+  let noise = 0;
+  let maxError = 0;
+  for (let i = 0; i < original.length; i++) {
+    const x = original[i]!;
+    const y = decoded[i]!;
+    const e = x - y;
+    signal += x * x;
+    energy += y * y;
+    product += x * y;
+    noise += e * e;
+    const size = Math.abs(e);
+    if (!(size <= maxError)) maxError = size; // the negation lets a NaN through
+  }
+  return { count: original.length, signal, decoded: energy, product, noise, maxError };
+}
+
+export const addSums = (a: MetricSums, b: MetricSums): MetricSums => ({
+  count: a.count + b.count,
+  signal: a.signal + b.signal,
+  decoded: a.decoded + b.decoded,
+  product: a.product + b.product,
+  noise: a.noise + b.noise,
+  maxError: Math.max(a.maxError, b.maxError),
+});
+
+export function metricsOf(sums: MetricSums): TensorMetrics {
+  const mse = sums.count === 0 ? 0 : sums.noise / sums.count;
+  const norms = Math.sqrt(sums.signal) * Math.sqrt(sums.decoded);
+  return {
+    count: sums.count,
+    mse,
+    rmse: Math.sqrt(mse),
+    sqnr: sums.noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(sums.signal / sums.noise),
+    maxError: sums.maxError,
+    cosine: norms > 0 ? sums.product / norms : sums.signal === sums.decoded ? 1 : 0,
+  };
+}
+
+export const compareTensors = (original: Float32Array, decoded: Float32Array): TensorMetrics =>
+  metricsOf(measure(original, decoded));
