@@ -1,0 +1,79 @@
+// llama.cpp's own quantizer, called through FFI from the prebuilt library inside node-llama-cpp: what tests
+// and benchmarks compare with. Struct layouts and enum values are those of the one release pinned in package.json.
+import { existsSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import koffi from "koffi";
+
+/** Ids of `enum ggml_type`. */
+export const ggmlTypes = {
+  F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q5_0: 6, Q5_1: 7, Q8_0: 8,
+  Q2_K: 10, Q3_K: 11, Q4_K: 12, Q5_K: 13, Q6_K: 14,
+  IQ2_XXS: 16, IQ2_XS: 17, IQ3_XXS: 18, IQ1_S: 19, IQ4_NL: 20, IQ3_S: 21, IQ2_S: 22, IQ4_XS: 23, IQ1_M: 29,
+  BF16: 30, TQ1_0: 34, TQ2_0: 35, MXFP4: 39, NVFP4: 40, Q1_0: 41, Q2_0: 42,
+} as const; // biome-ignore format: a table
+
+export type GgmlType = keyof typeof ggmlTypes;
+
+/** Undefined where the platform has no prebuilt library: tests that need it skip with this reason. */
+export const oracleFolder = findLibraries();
+
+function findLibraries(): string | undefined {
+  const platform = { linux: "linux", darwin: "mac", win32: "win" }[process.platform as string];
+  const arch = process.platform === "darwin" && process.arch === "arm64" ? "arm64-metal" : process.arch;
+  const name = `${platform}-${arch}`;
+  try {
+    const require = createRequire(import.meta.url);
+    const main = require.resolve("node-llama-cpp");
+    const folder = join(dirname(createRequire(main).resolve(`@node-llama-cpp/${name}`)), "../bins", name);
+    return existsSync(folder) ? folder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The full path of a library by the part of its name that does not change: `ggml-base`, `llama`. */
+export function libraryPath(stem: string): string {
+  const file = readdirSync(oracleFolder!).find((f) => new RegExp(`^(lib)?${stem}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`).test(f));
+  if (file === undefined) throw new Error(`no ${stem} library in ${oracleFolder}`);
+  return join(oracleFolder!, file);
+}
+
+let base: ReturnType<typeof bindBase> | undefined;
+
+function bindBase() {
+  const library = koffi.load(libraryPath("ggml-base"), { global: true });
+  return {
+    init: library.func("void ggml_quantize_init(int type)"),
+    rowSize: library.func("size_t ggml_row_size(int type, int64_t ne)"),
+    quantize: library.func(
+      "size_t ggml_quantize_chunk(int type, const float* src, _Out_ uint8_t* dst, int64_t start, int64_t nrows, int64_t n_per_row, const float* imatrix)",
+    ),
+    library,
+  };
+}
+
+/** Bytes of `columns` weights of a type. */
+export const oracleRowBytes = (type: GgmlType, columns: number): number =>
+  Number((base ??= bindBase()).rowSize(ggmlTypes[type], columns));
+
+/** `rows` is whole rows of `columns` weights; `importance`, one weight per column, applies to each of them. */
+export function oracleEncode(type: GgmlType, rows: Float32Array, columns: number, importance?: Float32Array): Uint8Array {
+  base ??= bindBase();
+  base.init(ggmlTypes[type]);
+  const count = rows.length / columns;
+  const out = new Uint8Array(oracleRowBytes(type, columns) * count);
+  base.quantize(ggmlTypes[type], rows, out, 0, count, columns, importance ?? null);
+  return out;
+}
+
+/** Decodes whole blocks. */
+export function oracleDecode(type: GgmlType, bytes: Uint8Array, weights: number): Float32Array {
+  const { library } = (base ??= bindBase());
+  const halves: Partial<Record<GgmlType, string>> = { F16: "ggml_fp16_to_fp32_row", BF16: "ggml_bf16_to_fp32_row" };
+  const name = halves[type] ?? `dequantize_row_${type.toLowerCase().replace(/_k$/, "_K")}`;
+  const out = new Float32Array(weights);
+  if (type === "F32") new Uint8Array(out.buffer).set(bytes);
+  else library.func(`void ${name}(const uint8_t* x, _Out_ float* y, int64_t k)`)(bytes, out, weights);
+  return out;
+}
