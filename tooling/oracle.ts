@@ -34,12 +34,20 @@ function findLibraries(): string | undefined {
 
 /** The full path of a library by the part of its name that does not change: `ggml-base`, `llama`. */
 export function libraryPath(stem: string): string {
-  const file = readdirSync(oracleFolder!).find((f) => new RegExp(`^(lib)?${stem}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`).test(f));
+  const file = readdirSync(oracleFolder!).find((f) =>
+    new RegExp(`^(lib)?${stem}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`).test(f),
+  );
   if (file === undefined) throw new Error(`no ${stem} library in ${oracleFolder}`);
   return join(oracleFolder!, file);
 }
 
-let base: ReturnType<typeof bindBase> | undefined;
+let bound: ReturnType<typeof bindBase> | undefined;
+
+/** Bound on first use, so that importing this file needs no library. */
+function base(): ReturnType<typeof bindBase> {
+  bound ??= bindBase();
+  return bound;
+}
 
 function bindBase() {
   const library = koffi.load(libraryPath("ggml-base"), { global: true });
@@ -55,22 +63,29 @@ function bindBase() {
 
 /** Bytes of `columns` weights of a type. */
 export const oracleRowBytes = (type: GgmlType, columns: number): number =>
-  Number((base ??= bindBase()).rowSize(ggmlTypes[type], columns));
+  Number(base().rowSize(ggmlTypes[type], columns));
 
 /** `rows` is whole rows of `columns` weights; `importance`, one weight per column, applies to each of them. */
-export function oracleEncode(type: GgmlType, rows: Float32Array, columns: number, importance?: Float32Array): Uint8Array {
-  base ??= bindBase();
-  base.init(ggmlTypes[type]);
+export function oracleEncode(
+  type: GgmlType,
+  rows: Float32Array,
+  columns: number,
+  importance?: Float32Array,
+): Uint8Array {
+  base().init(ggmlTypes[type]);
   const count = rows.length / columns;
   const out = new Uint8Array(oracleRowBytes(type, columns) * count);
-  base.quantize(ggmlTypes[type], rows, out, 0, count, columns, importance ?? null);
+  base().quantize(ggmlTypes[type], rows, out, 0, count, columns, importance ?? null);
   return out;
 }
 
 /** Decodes whole blocks. */
 export function oracleDecode(type: GgmlType, bytes: Uint8Array, weights: number): Float32Array {
-  const { library } = (base ??= bindBase());
-  const halves: Partial<Record<GgmlType, string>> = { F16: "ggml_fp16_to_fp32_row", BF16: "ggml_bf16_to_fp32_row" };
+  const { library } = base();
+  const halves: Partial<Record<GgmlType, string>> = {
+    F16: "ggml_fp16_to_fp32_row",
+    BF16: "ggml_bf16_to_fp32_row",
+  };
   const name = halves[type] ?? `dequantize_row_${type.toLowerCase().replace(/_k$/, "_K")}`;
   const out = new Float32Array(weights);
   if (type === "F32") new Uint8Array(out.buffer).set(bytes);

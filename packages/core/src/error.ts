@@ -23,7 +23,10 @@ export const errorCodes = {
   E_SCALE_OVERFLOW: { exit: 3, when: "A weight is finite but too large for the scale of its scheme." },
   E_INPUT_CHANGED: { exit: 3, when: "An input changed while it was being read." },
   E_TRUNCATED: { exit: 3, when: "A file ends before the bytes that were promised." },
-  E_IMPORTANCE_MISSING: { exit: 3, when: "A scheme needs an importance matrix and has none for this tensor." },
+  E_IMPORTANCE_MISSING: {
+    exit: 3,
+    when: "A scheme needs an importance matrix and has none for this tensor.",
+  },
   E_IMATRIX_FORMAT: { exit: 3, when: "An importance matrix file is malformed." },
   E_IMATRIX_VALUE: { exit: 3, when: "An importance matrix holds NaN, infinite or negative values." },
   E_IMATRIX_SHAPE: { exit: 3, when: "An importance matrix entry does not match its tensor." },
@@ -103,7 +106,13 @@ export function isFewbitError(value: unknown, ...codes: ErrorCode[]): value is F
 
 /** The same error with more of its place known; what it already knew stays. */
 export function locate(error: FewbitError, at: Place): FewbitError {
-  const located = new FewbitError(error.code, error.message, { ...at, ...error.at }, error.remedy, error.cause);
+  const located = new FewbitError(
+    error.code,
+    error.message,
+    { ...at, ...error.at },
+    error.remedy,
+    error.cause,
+  );
   if (error.stack !== undefined) located.stack = error.stack;
   return located;
 }

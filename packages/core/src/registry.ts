@@ -42,7 +42,12 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
         `Update ${plugin.name} or fewbit.`,
       );
     if (names.has(plugin.name))
-      throw new FewbitError("E_PLUGIN_CONFLICT", `The plugin ${plugin.name} is registered twice.`, {}, "Name it once.");
+      throw new FewbitError(
+        "E_PLUGIN_CONFLICT",
+        `The plugin ${plugin.name} is registered twice.`,
+        {},
+        "Name it once.",
+      );
     names.add(plugin.name);
   }
   const collect = <T>(pick: (plugin: Plugin) => readonly T[] | undefined): Entry<T>[] =>
@@ -65,7 +70,10 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
     writer: (id) => pick(writers, id, "writer", "E_PLUGIN_NOT_FOUND"),
     modules: () =>
       Object.fromEntries(
-        plugins.map((p) => [p.name, { url: p.module, ...(p.options === undefined ? {} : { options: p.options }) }]),
+        plugins.map((p) => [
+          p.name,
+          { url: p.module, ...(p.options === undefined ? {} : { options: p.options }) },
+        ]),
       ),
   };
 }
@@ -121,7 +129,9 @@ function editDistance(a: string, b: string): number {
  * @throws `E_PLUGIN_INVALID` where the module's default export is no plugin, or another than `expected`
  */
 export async function importPlugin(ref: ModuleRef, expected?: string): Promise<Plugin> {
-  const module = (await import(/* @vite-ignore */ ref.url)) as { default?: Plugin | ((options: unknown) => Plugin) };
+  const module = (await import(/* @vite-ignore */ ref.url)) as {
+    default?: Plugin | ((options: unknown) => Plugin);
+  };
   const plugin = typeof module.default === "function" ? module.default(ref.options) : module.default;
   if (typeof plugin?.name !== "string")
     throw new FewbitError(

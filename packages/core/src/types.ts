@@ -190,7 +190,10 @@ export interface Codec {
    * Views of the codec's own memory, so that bytes go disk → kernel → disk without a copy. Valid until
    * the next call of any codec. Absent: the caller allocates.
    */
-  borrow?(rows: number, columns: number): { readonly rows: Float32Array; readonly out: readonly Uint8Array[] };
+  borrow?(
+    rows: number,
+    columns: number,
+  ): { readonly rows: Float32Array; readonly out: readonly Uint8Array[] };
   /**
    * The element index where the first block with a NaN or infinite scale starts, or -1. Absent: the
    * scheme's bytes are always valid.
