@@ -1,0 +1,2 @@
+export { base } from "@fewbit/assembly";
+export * from "./q8_0";
