@@ -1,3 +1,8 @@
 import { library } from "../../tooling/tsup.js";
 
-export default library({ index: "src/index.ts", node: "src/node.ts", kernel: "src/kernel.ts", worker: "src/worker.ts" });
+export default library({
+  index: "src/index.ts",
+  node: "src/node.ts",
+  kernel: "src/kernel.ts",
+  worker: "src/worker.ts",
+});

@@ -1,5 +1,10 @@
 export * from "./dtype.js";
 export * from "./error.js";
+export { execute, type Io, type LoadCodec } from "./execute.js";
+export { inlineRunner } from "./inline-runner.js";
 export * from "./metrics.js";
+export { type Progress, type RunRequest, runPlan } from "./pipeline.js";
+export * from "./plan.js";
 export * from "./registry.js";
+export { blobSource, memorySource, nameOf, truncated, urlSource } from "./source.js";
 export * from "./types.js";

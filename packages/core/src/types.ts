@@ -269,6 +269,8 @@ export interface PlannedTensor {
     readonly file: number;
     readonly offset: number;
     readonly bytes: number;
+    /** The plugin whose scheme decodes it; absent for plain float types, and where nothing can. */
+    readonly plugin?: string;
   };
   readonly to: {
     /** The plugin that brings the scheme; absent where the bytes are copied. */
