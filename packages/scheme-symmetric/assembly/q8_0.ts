@@ -1,24 +1,96 @@
-import { decodeHalf, encodeHalf } from "@fewbit/assembly";
+import { decodeHalf, encodeHalves } from "@fewbit/assembly";
+import { encodeInFours } from "./blocks";
+import { highestOfEach, largest32 } from "./extremes";
 
-export function q8_0_encode(source: usize, target: usize, rows: u32, columns: u32): void {
-  const end = source + <usize>rows * columns * 4;
-  for (; source < end; source += 128, target += 34) {
-    let largest: f32 = 0;
-    for (let i: usize = 0; i < 32; i++) largest = max<f32>(largest, abs<f32>(load<f32>(source + 4 * i)));
-    const scale = largest / 127;
-    let inverse: f32 = scale != 0 ? <f32>1 / scale : 0;
-    if (inverse == f32.POSITIVE_INFINITY) inverse = 0;
-    store<u16>(target, encodeHalf(scale));
-    for (let i: usize = 0; i < 32; i++) {
-      const x = load<f32>(source + 4 * i) * inverse;
-      store<i8>(target + 2 + i, <i8>(<i32>trunc<f32>(x + copysign<f32>(reinterpret<f32>(0x3effffff), x))));
-    }
+//   block of 32 weights   | scale f16 | 32 × i8 |   34 bytes
+const WEIGHTS: u32 = 32 * 4;
+const BLOCK: u32 = 2 + 32;
+
+// Constants in memory: V8 builds constant vectors anew at every use inside a loop.
+const SIGN: usize = 0; //        the sign bit
+const HALF: usize = 16; //       the largest number below ½: truncating x ± HALF rounds halves away from zero
+const SHIFT: usize = 32; //      adding 1.5·2²³ leaves an integer in the low bits …
+const SHIFTED: usize = 48; //    … and subtracting this pattern leaves it alone
+
+/** round(x · inverse) of 16 weights as bytes. */
+// @ts-ignore: decorator
+@inline
+function levels16(x: usize, inverse: v128, sign: v128, half: v128, shift: v128, shifted: v128): v128 {
+  return i8x16.narrow_i16x8_s(
+    i16x8.narrow_i32x4_s(
+      level(f32x4.mul(v128.load(x), inverse), sign, half, shift, shifted),
+      level(f32x4.mul(v128.load(x, 16), inverse), sign, half, shift, shifted),
+    ),
+    i16x8.narrow_i32x4_s(
+      level(f32x4.mul(v128.load(x, 32), inverse), sign, half, shift, shifted),
+      level(f32x4.mul(v128.load(x, 48), inverse), sign, half, shift, shifted),
+    ),
+  );
+}
+
+// @ts-ignore: decorator
+@inline
+function level(x: v128, sign: v128, half: v128, shift: v128, shifted: v128): v128 {
+  const rounded = f32x4.trunc(f32x4.add(x, v128.or(v128.and(x, sign), half)));
+  return i32x4.sub(f32x4.add(rounded, shift), shifted);
+}
+
+function encode(source: usize, target: usize, groups: u32): void {
+  v128.store(SIGN, i32x4.splat(0x80000000));
+  v128.store(HALF, i32x4.splat(0x3effffff));
+  v128.store(SHIFT, f32x4.splat(12582912.0));
+  v128.store(SHIFTED, i32x4.splat(0x4b400000));
+  const sign = v128.load(SIGN);
+  const half = v128.load(HALF);
+  const shift = v128.load(SHIFT);
+  const shifted = v128.load(SHIFTED);
+  for (; groups > 0; groups--, source += 4 * WEIGHTS, target += 4 * BLOCK) {
+    const scale = f32x4.div(
+      highestOfEach(
+        largest32(source),
+        largest32(source + 128),
+        largest32(source + 256),
+        largest32(source + 384),
+      ),
+      f32x4.splat(127),
+    );
+    // A zero or subnormal scale has an infinite inverse; every level becomes 0.
+    let inverse = f32x4.div(f32x4.splat(1), scale);
+    inverse = v128.and(inverse, f32x4.lt(inverse, f32x4.splat(Infinity)));
+    const halves = encodeHalves(scale);
+
+    const inverse0 = v128.shuffle<f32>(inverse, inverse, 0, 0, 0, 0);
+    store<u16>(target, <u16>i32x4.extract_lane(halves, 0));
+    v128.store(target, levels16(source, inverse0, sign, half, shift, shifted), 2);
+    v128.store(target, levels16(source + 64, inverse0, sign, half, shift, shifted), 18);
+    const inverse1 = v128.shuffle<f32>(inverse, inverse, 1, 1, 1, 1);
+    store<u16>(target, <u16>i32x4.extract_lane(halves, 1), 34);
+    v128.store(target, levels16(source + 128, inverse1, sign, half, shift, shifted), 36);
+    v128.store(target, levels16(source + 192, inverse1, sign, half, shift, shifted), 52);
+    const inverse2 = v128.shuffle<f32>(inverse, inverse, 2, 2, 2, 2);
+    store<u16>(target, <u16>i32x4.extract_lane(halves, 2), 68);
+    v128.store(target, levels16(source + 256, inverse2, sign, half, shift, shifted), 70);
+    v128.store(target, levels16(source + 320, inverse2, sign, half, shift, shifted), 86);
+    const inverse3 = v128.shuffle<f32>(inverse, inverse, 3, 3, 3, 3);
+    store<u16>(target, <u16>i32x4.extract_lane(halves, 3), 102);
+    v128.store(target, levels16(source + 384, inverse3, sign, half, shift, shifted), 104);
+    v128.store(target, levels16(source + 448, inverse3, sign, half, shift, shifted), 120);
   }
 }
 
+export function q8_0_encode(source: usize, target: usize, rows: u32, columns: u32): void {
+  encodeInFours(encode, source, target, (rows * columns) / 32, WEIGHTS, BLOCK);
+}
+
 export function q8_0_decode(source: usize, target: usize, blocks: u32): void {
-  for (const end = target + <usize>blocks * 128; target < end; source += 34, target += 128) {
-    const scale = decodeHalf(load<u16>(source));
-    for (let i: usize = 0; i < 32; i++) store<f32>(target + 4 * i, <f32>load<i8>(source + 2 + i) * scale);
+  for (; blocks > 0; blocks--, source += BLOCK, target += WEIGHTS) {
+    const scale = f32x4.splat(decodeHalf(load<u16>(source)));
+    for (let i: usize = 0; i < 32; i += 8) {
+      const levels = v128.load_ext<i8>(source + 2 + i);
+      const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(levels));
+      const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(levels));
+      v128.store(target + 4 * i, f32x4.mul(low, scale));
+      v128.store(target + 4 * i, f32x4.mul(high, scale), 16);
+    }
   }
 }

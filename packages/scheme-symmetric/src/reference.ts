@@ -1,6 +1,20 @@
 // Every type in plain TypeScript, written to be read. The kernels produce the same bytes.
 import type { Codec } from "@fewbit/core";
+import { q1_0 } from "./reference/q1_0.js";
+import { q2_0 } from "./reference/q2_0.js";
+import { q4_0 } from "./reference/q4_0.js";
+import { q5_0 } from "./reference/q5_0.js";
 import { q8_0 } from "./reference/q8_0.js";
+import { tq1_0 } from "./reference/tq1_0.js";
+import { tq2_0 } from "./reference/tq2_0.js";
 
 /** By scheme id. */
-export const reference: ReadonlyMap<string, Codec> = new Map([["Q8_0", q8_0]]);
+export const reference: ReadonlyMap<string, Codec> = new Map([
+  ["Q8_0", q8_0],
+  ["Q5_0", q5_0],
+  ["Q4_0", q4_0],
+  ["Q2_0", q2_0],
+  ["Q1_0", q1_0],
+  ["TQ2_0", tq2_0],
+  ["TQ1_0", tq1_0],
+]);

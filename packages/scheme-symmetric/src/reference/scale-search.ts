@@ -13,21 +13,21 @@ export function extreme(x: Float32Array): number {
 }
 
 /**
- * The scale and levels in [-reach, reach) that minimise the squared error Σ w (x − scale·level)². The element of
- * largest magnitude gets a level near -reach: nineteen positions between -reach − 0.9 and -reach + 0.9 are tried.
+ * The scale and levels, from 0 to 2·reach − 1 where `reach` stands for zero, that minimise the squared error Σ w (x − scale·(level − reach))². The
+ * element of largest magnitude goes near -reach: nineteen places from -reach − 0.9 to -reach + 0.9 are tried.
  * For fixed levels the best scale is Σwxl ⁄ Σwl², and the error falls by (Σwxl)² ⁄ Σwl², which is compared
- * without a division.
+ * without a division. A block of zeros gets scale 0 and levels 0.
  * @param weights one per element; x² where absent
  */
 export function searchScale(
   x: Float32Array,
   reach: number,
   weights?: Float32Array,
-): { scale: number; levels: Int8Array } {
-  const levels = new Int8Array(x.length);
+): { scale: number; levels: Uint8Array } {
+  const levels = new Uint8Array(x.length);
   const max = extreme(x);
   if (Math.abs(max) < TINY) return { scale: 0, levels };
-  const trial = new Int8Array(x.length);
+  const trial = new Uint8Array(x.length);
   let scale = 0;
   let best = 0;
   for (const step of [0, -9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
@@ -36,7 +36,7 @@ export function searchScale(
     let suml2 = 0;
     x.forEach((v, i) => {
       const level = Math.max(-reach, Math.min(reach - 1, nearestEven(f(inverse * v))));
-      trial[i] = level;
+      trial[i] = level + reach;
       const w = weights ? weights[i]! : f(v * v);
       sumlx = f(sumlx + f(f(w * v) * level));
       suml2 = f(suml2 + f(f(w * level) * level));
