@@ -41,8 +41,7 @@ export function measure(original: Float32Array, decoded: Float32Array): MetricSu
     energy += y * y;
     product += x * y;
     noise += e * e;
-    const size = Math.abs(e);
-    if (!(size <= maxError)) maxError = size; // the negation lets a NaN through
+    maxError = Math.max(maxError, Math.abs(e)); // unlike a comparison, this keeps a NaN
   }
   return { count: original.length, signal, decoded: energy, product, noise, maxError };
 }

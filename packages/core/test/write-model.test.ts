@@ -1,0 +1,207 @@
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { isFewbitError } from "../src/error.js";
+import { nodeIo } from "../src/files.js";
+import { inlineRunner } from "../src/inline-runner.js";
+import type { Progress } from "../src/pipeline.js";
+import { makePlan } from "../src/plan.js";
+import { createRegistry } from "../src/registry.js";
+import type { Model } from "../src/types.js";
+import { type WriteRequest, writeModel } from "../src/write-model.js";
+import { everything, flatWriter, modelOf, plugin } from "./top16.js";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "fewbit-core-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const weights = Float32Array.from({ length: 300 * 4096 }, (_, i) => Math.sin(i) * (i % 7));
+
+/** A model of two tensors: one of several chunks, one a vector. */
+function model(values = weights): Model {
+  const path = join(folder, "in.raw");
+  writeFileSync(path, new Uint8Array(values.buffer));
+  return modelOf(path, [
+    { name: "w", shape: [299, 4096], bytes: 299 * 4096 * 4 },
+    { name: "v", shape: [4096], bytes: 4096 * 4 },
+  ]);
+}
+
+const registry = createRegistry([plugin]);
+
+function request(from: Model, more: Partial<WriteRequest> & { scheme?: string } = {}): WriteRequest {
+  const planned = makePlan({
+    model: from,
+    recipe: everything(more.scheme ?? "TOP16"),
+    context: { options: {} },
+    registry,
+    writer: flatWriter,
+  });
+  return {
+    ...planned,
+    model: from,
+    registry,
+    writer: flatWriter,
+    runner: inlineRunner([plugin], nodeIo()),
+    path: join(folder, "out.flat"),
+    ...more,
+  };
+}
+
+async function write(from: WriteRequest): Promise<Progress[]> {
+  const seen: Progress[] = [];
+  for await (const progress of writeModel(from)) seen.push(progress);
+  return seen;
+}
+
+const failure = (from: WriteRequest): Promise<unknown> =>
+  write(from).then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+const listing = (): string[] => readdirSync(folder).sort();
+
+describe("writing a model", () => {
+  test("writes the header, every row where the plan says, and counts", async () => {
+    const seen = await write(request(model()));
+    const out = readFileSync(join(folder, "out.flat"));
+    expect(out.subarray(0, 8).toString()).toBe("FLATFILE");
+    expect(out.length).toBe(8 + weights.length * 2);
+    const bits = new Uint32Array(weights.buffer);
+    for (const i of [0, 1, 4095, 4096, 1_000_000, weights.length - 1])
+      expect(out.readUInt16LE(8 + 2 * i)).toBe(bits[i]! >>> 16);
+    expect(seen.length).toBeGreaterThan(2);
+    expect(seen.at(-1)).toMatchObject({ weights: weights.length, totalWeights: weights.length, zeroed: 0 });
+    expect(listing()).toEqual(["in.raw", "out.flat"]);
+  });
+
+  test("a scheme of two passes sees the whole tensor first; what does not fit falls back", async () => {
+    const from = request(model(), { scheme: "TENSOR8" });
+    expect(from.plan.tensors[1]!.to.dtype).toBe("TOP16");
+    expect(from.plan.tensors[1]!.reason).toBe(
+      "TENSOR8 does not fit: a vector is too short to be worth it; TOP16 instead; asked for",
+    );
+    await write(from);
+    const out = readFileSync(join(folder, "out.flat"));
+    const matrix = weights.subarray(0, 299 * 4096);
+    const scale = Math.fround(matrix.reduce((m, x) => Math.max(m, Math.abs(x)), 0) / 127);
+    expect(out.readFloatLE(8 + matrix.length)).toBe(scale);
+    for (const i of [0, 5, 1_100_000]) expect(out.readInt8(8 + i)).toBe(Math.round(matrix[i]! / scale));
+  });
+
+  test("refuses to replace anything unless forced, and then keeps the old file until the end", async () => {
+    writeFileSync(join(folder, "out.flat"), "old");
+    const thrown = await failure(request(model()));
+    expect(isFewbitError(thrown, "E_OUTPUT_EXISTS")).toBe(true);
+    const bad = weights.slice();
+    bad[1_200_000] = Number.NaN;
+    expect(isFewbitError(await failure(request(model(bad), { force: true })), "E_NONFINITE")).toBe(true);
+    expect(readFileSync(join(folder, "out.flat"), "utf8")).toBe("old");
+    await write(request(model(), { force: true }));
+    expect(readFileSync(join(folder, "out.flat"), "utf8").slice(0, 8)).toBe("FLATFILE");
+  });
+
+  test.each(["the same path", "a hard link", "a symbolic link"])(
+    "refuses an output that is the input: %s",
+    async (kind) => {
+      const from = model();
+      const input = join(folder, "in.raw");
+      const path = kind === "the same path" ? join(folder, ".", "in.raw") : join(folder, "link");
+      if (kind === "a hard link") linkSync(input, path);
+      if (kind === "a symbolic link") symlinkSync(input, path);
+      const thrown = await failure(request(from, { path, force: true }));
+      expect(isFewbitError(thrown, "E_OUTPUT_IS_INPUT")).toBe(true);
+      expect(readFileSync(input).length).toBe(weights.byteLength);
+    },
+  );
+
+  test("names tensor, row, column and byte of a NaN, and leaves nothing behind", async () => {
+    const bad = weights.slice();
+    bad[4096 * 260 + 17] = Number.NaN;
+    const thrown = await failure(request(model(bad)));
+    expect(thrown).toMatchObject({
+      code: "E_NONFINITE",
+      message: `w has NaN at row 260, column 17 (element ${4096 * 260 + 17})`,
+      at: { file: join(folder, "in.raw"), tensor: "w", row: 260, column: 17, offset: (4096 * 260 + 17) * 4 },
+    });
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("zeroes such weights when asked, and counts them", async () => {
+    const bad = weights.slice();
+    bad[3] = Number.NaN;
+    bad[4096 * 260] = Number.POSITIVE_INFINITY;
+    const seen = await write(request(model(bad), { nonfinite: "zero" }));
+    expect(seen.at(-1)!.zeroed).toBe(2);
+    const out = readFileSync(join(folder, "out.flat"));
+    expect(out.readUInt16LE(8 + 6)).toBe(0);
+    expect(out.readUInt16LE(8 + 2 * 4096 * 260)).toBe(0);
+  });
+
+  test("an abort leaves nothing behind", async () => {
+    const controller = new AbortController();
+    const run = async () => {
+      for await (const _ of writeModel(request(model(), { signal: controller.signal }))) controller.abort();
+    };
+    await expect(run()).rejects.toMatchObject({ code: "E_ABORTED" });
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("leaving the loop leaves nothing behind", async () => {
+    for await (const _ of writeModel(request(model()))) break;
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("notices an input that changed", async () => {
+    const run = async () => {
+      for await (const _ of writeModel(request(model()))) utimesSync(join(folder, "in.raw"), 1, 1);
+    };
+    await expect(run()).rejects.toMatchObject({ code: "E_INPUT_CHANGED" });
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("notices an input that was shortened", async () => {
+    const from = request(model());
+    writeFileSync(join(folder, "in.raw"), "short");
+    expect(await failure(from)).toMatchObject({ code: "E_TRUNCATED" });
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("a partial file of another run is respected", async () => {
+    writeFileSync(join(folder, "out.flat.partial"), "theirs");
+    const thrown = await failure(request(model()));
+    expect(isFewbitError(thrown, "E_BUSY")).toBe(true);
+    expect(readFileSync(join(folder, "out.flat.partial"), "utf8")).toBe("theirs");
+  });
+
+  test("an output that cannot fit is refused before anything is written", async () => {
+    const huge = modelOf(join(folder, "in.raw"), [{ name: "w", shape: [1, 4], bytes: 16 }]);
+    writeFileSync(join(folder, "in.raw"), new Uint8Array(16));
+    const from = request(huge);
+    const thrown = await failure({ ...from, plan: { ...from.plan, files: [2 ** 52] } });
+    expect(isFewbitError(thrown, "E_SPACE")).toBe(true);
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("a missing folder is an error that names it", async () => {
+    const path = join(folder, "none", "out.flat");
+    expect(await failure(request(model(), { path }))).toMatchObject({
+      code: "E_IO",
+      at: { file: join(folder, "none") },
+    });
+    expect(existsSync(path)).toBe(false);
+  });
+});
