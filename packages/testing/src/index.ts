@@ -1,0 +1,2 @@
+export type { TestFunction } from "./law.js";
+export { type SchemeTestOptions, testScheme, type Vector } from "./scheme.js";
