@@ -1,0 +1,128 @@
+// What Q2_K, Q4_K and Q5_K share around the search: weights of the weights, half-precision units, levels of 256 weights
+// from rounded scales and minimums.
+import { encodeHalves, nearestInts } from "@fewbit/assembly";
+import { A, B, INVERSES, SHIFTS, SLOT, SLOTS, W, X } from "./search";
+import { fourSums } from "./sums";
+
+/** Units of four super-blocks as halves, scales then minimums: one i32 each. */
+const UNITS: usize = 11264;
+/** Scale and minimum of each sub-block of the super-block at hand, as decoded. */
+export const SUB_SCALES: usize = UNITS + 32;
+export const SUB_MINS: usize = SUB_SCALES + 64;
+/** Levels of the super-block at hand, one byte per weight. */
+export const LEVELS: usize = 11520;
+const SUMS: usize = LEVELS + 256;
+
+/** Keeps the units of four super-blocks. */
+export function keepUnits(scales: v128, mins: v128): void {
+  v128.store(UNITS, encodeHalves(scales));
+  v128.store(UNITS, encodeHalves(mins), 16);
+}
+
+/** Writes the units of the super-block in `slot`: scale, then minimum. */
+export function storeUnits(slot: usize, target: usize): void {
+  store<u16>(target, load<u16>(UNITS + (slot << 2)));
+  store<u16>(target, load<u16>(UNITS + (slot << 2), 16), 2);
+}
+
+/** Without importance: the root mean square of the sub-block plus the weight's size. */
+export function weighBySize(size: usize): void {
+  let sumA = f32x4.splat(0);
+  let sumB = f32x4.splat(0);
+  for (let p: usize = 0; p < size << 4; p += 16) {
+    const a = v128.load(p, A + X);
+    const b = v128.load(p, B + X);
+    sumA = f32x4.add(sumA, f32x4.mul(a, a));
+    sumB = f32x4.add(sumB, f32x4.mul(b, b));
+  }
+  const rmsA = f32x4.sqrt(f32x4.div(sumA, f32x4.splat(<f32>size)));
+  const rmsB = f32x4.sqrt(f32x4.div(sumB, f32x4.splat(<f32>size)));
+  for (let p: usize = 0; p < size << 4; p += 16) {
+    v128.store(p, f32x4.add(rmsA, f32x4.abs(v128.load(p, A + X))), A + W);
+    v128.store(p, f32x4.add(rmsB, f32x4.abs(v128.load(p, B + X))), B + W);
+  }
+}
+
+/** With importance, loaded where the weights' weights go: importance · √(variance + x²). */
+export function weighByImportance(size: usize, variance: f32): void {
+  const v = f32x4.splat(variance);
+  for (let p: usize = 0; p < size << 4; p += 16) {
+    const a = v128.load(p, A + X);
+    const b = v128.load(p, B + X);
+    v128.store(p, f32x4.mul(v128.load(p, A + W), f32x4.sqrt(f32x4.add(v, f32x4.mul(a, a)))), A + W);
+    v128.store(p, f32x4.mul(v128.load(p, B + W), f32x4.sqrt(f32x4.add(v, f32x4.mul(b, b)))), B + W);
+  }
+}
+
+/** Sums of squares of up to four super-blocks; see `squares`. */
+export function sumSquares(source: usize, count: usize): void {
+  fourSums(source, 1024, count, 256, SUMS);
+}
+
+// @ts-ignore: decorator
+@inline
+export function squares(slot: usize): f32 {
+  return load<f32>(SUMS + (slot << 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function sixteen(a: v128, b: v128, c: v128, d: v128): v128 {
+  return i8x16.narrow_i16x8_u(
+    i16x8.narrow_i32x4_s(nearestInts(a), nearestInts(b)),
+    i16x8.narrow_i32x4_s(nearestInts(c), nearestInts(d)),
+  );
+}
+
+/**
+ * Levels of 256 weights for the scales and minimums as they will be decoded. Sub-blocks with scale zero keep the levels
+ * of their search.
+ * @param shift 0 for sub-blocks of 16, 1 for sub-blocks of 32
+ */
+export function level(source: usize, slot: usize, shift: usize, top: u8): void {
+  const found = SLOTS + slot * SLOT;
+  for (let i: usize = 0; i < 16; i++) {
+    const j = (i >> shift) << 2;
+    const x = source + (i << 6);
+    const scale = load<f32>(SUB_SCALES + j);
+    let levels: v128;
+    if (scale == 0) {
+      const inverse = f32x4.splat(load<f32>(found + j, INVERSES));
+      const shift = f32x4.splat(load<f32>(found + j, SHIFTS));
+      levels = sixteen(
+        f32x4.mul(inverse, f32x4.sub(v128.load(x), shift)),
+        f32x4.mul(inverse, f32x4.sub(v128.load(x, 16), shift)),
+        f32x4.mul(inverse, f32x4.sub(v128.load(x, 32), shift)),
+        f32x4.mul(inverse, f32x4.sub(v128.load(x, 48), shift)),
+      );
+    } else {
+      const s = f32x4.splat(scale);
+      const m = f32x4.splat(load<f32>(SUB_MINS + j));
+      levels = sixteen(
+        f32x4.div(f32x4.add(v128.load(x), m), s),
+        f32x4.div(f32x4.add(v128.load(x, 16), m), s),
+        f32x4.div(f32x4.add(v128.load(x, 32), m), s),
+        f32x4.div(f32x4.add(v128.load(x, 48), m), s),
+      );
+    }
+    v128.store(LEVELS + (i << 4), i8x16.min_u(levels, i8x16.splat(top)));
+  }
+}
+
+/** Sixteen levels, one byte each, to scale · level − min. */
+// @ts-ignore: decorator
+@inline
+export function expand(levels: v128, scale: v128, min: v128, target: usize): void {
+  const low = i16x8.extend_low_i8x16_u(levels);
+  const high = i16x8.extend_high_i8x16_u(levels);
+  v128.store(target, value(i32x4.extend_low_i16x8_u(low), scale, min));
+  v128.store(target, value(i32x4.extend_high_i16x8_u(low), scale, min), 16);
+  v128.store(target, value(i32x4.extend_low_i16x8_u(high), scale, min), 32);
+  v128.store(target, value(i32x4.extend_high_i16x8_u(high), scale, min), 48);
+}
+
+// @ts-ignore: decorator
+@inline
+function value(levels: v128, scale: v128, min: v128): v128 {
+  return f32x4.sub(f32x4.mul(scale, f32x4.convert_i32x4_s(levels)), min);
+}
