@@ -10,19 +10,15 @@
 
 const values = memory.data<i8>([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]);
 
-/** How many halfway points lie below |x|, in each lane. */
+/** How many of the halfway points p … v lie below |x|, in each lane, negated. */
 // @ts-ignore: decorator
 @inline
-function magnitudes(x: v128, d: v128): v128 {
+function below(x: v128, p: v128, q: v128, r: v128, s: v128, t: v128, u: v128, v: v128): v128 {
   const size = f32x4.abs(x);
-  let below = f32x4.gt(size, f32x4.mul(d, f32x4.splat(0.5)));
-  below = i32x4.add(below, f32x4.gt(size, f32x4.mul(d, f32x4.splat(1.5))));
-  below = i32x4.add(below, f32x4.gt(size, f32x4.mul(d, f32x4.splat(2.5))));
-  below = i32x4.add(below, f32x4.gt(size, f32x4.mul(d, f32x4.splat(3.5))));
-  below = i32x4.add(below, f32x4.gt(size, f32x4.mul(d, f32x4.splat(5))));
-  below = i32x4.add(below, f32x4.gt(size, f32x4.mul(d, f32x4.splat(7))));
-  below = i32x4.add(below, f32x4.gt(size, f32x4.mul(d, f32x4.splat(10))));
-  return i32x4.neg(below);
+  const pq = i32x4.add(f32x4.gt(size, p), f32x4.gt(size, q));
+  const rs = i32x4.add(f32x4.gt(size, r), f32x4.gt(size, s));
+  const tu = i32x4.add(f32x4.gt(size, t), f32x4.gt(size, u));
+  return i32x4.add(i32x4.add(pq, rs), i32x4.add(tu, f32x4.gt(size, v)));
 }
 
 // @ts-ignore: decorator
@@ -39,7 +35,16 @@ export function encodeE2m1(source: usize, d: v128): v128 {
   const b = v128.load(source, 16);
   const e = v128.load(source, 32);
   const f = v128.load(source, 48);
-  const codes = narrow(magnitudes(a, d), magnitudes(b, d), magnitudes(e, d), magnitudes(f, d));
+  const p = f32x4.mul(d, f32x4.splat(0.5));
+  const q = f32x4.mul(d, f32x4.splat(1.5));
+  const r = f32x4.mul(d, f32x4.splat(2.5));
+  const s = f32x4.mul(d, f32x4.splat(3.5));
+  const t = f32x4.mul(d, f32x4.splat(5));
+  const u = f32x4.mul(d, f32x4.splat(7));
+  const v = f32x4.mul(d, f32x4.splat(10));
+  const ab = i16x8.narrow_i32x4_s(below(a, p, q, r, s, t, u, v), below(b, p, q, r, s, t, u, v));
+  const ef = i16x8.narrow_i32x4_s(below(e, p, q, r, s, t, u, v), below(f, p, q, r, s, t, u, v));
+  const codes = i8x16.neg(i8x16.narrow_i16x8_s(ab, ef));
   // Saturation keeps the sign of a float's bits. The sign bit of the code is 8, but for zero there is none.
   const negative = i8x16.lt_s(narrow(a, b, e, f), i8x16.splat(0));
   const sign = v128.and(v128.and(negative, i8x16.gt_s(codes, i8x16.splat(0))), i8x16.splat(8));
@@ -74,11 +79,19 @@ export function decodeE2m1(codes: v128, d: v128, target: usize): void {
   v128.store(target, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(high)), d), 48);
 }
 
-/** The largest |x| of the 16 weights at `source`, each lane its own share. NaN counts as nothing. */
+/** The largest |x| of the 16 weights at `source`, each lane its own share: as bits, which order like the numbers. */
 // @ts-ignore: decorator
 @inline
 export function largest(source: usize): v128 {
-  const ab = f32x4.pmax(f32x4.abs(v128.load(source)), f32x4.abs(v128.load(source, 16)));
-  const cd = f32x4.pmax(f32x4.abs(v128.load(source, 32)), f32x4.abs(v128.load(source, 48)));
-  return f32x4.pmax(ab, cd);
+  const ab = i32x4.max_s(f32x4.abs(v128.load(source)), f32x4.abs(v128.load(source, 16)));
+  const cd = i32x4.max_s(f32x4.abs(v128.load(source, 32)), f32x4.abs(v128.load(source, 48)));
+  return i32x4.max_s(ab, cd);
+}
+
+/** The largest of four lanes. */
+// @ts-ignore: decorator
+@inline
+export function largestLane(lanes: v128): i32 {
+  const two = i32x4.max_s(lanes, v128.shuffle<i32>(lanes, lanes, 2, 3, 0, 1));
+  return i32x4.extract_lane(i32x4.max_s(two, v128.shuffle<i32>(two, two, 1, 0, 3, 2)), 0);
 }

@@ -2,7 +2,7 @@
 //
 //   byte 0         E: the scale is 2^(E − 127)                       E8M0
 //   byte 1 + j     code of weight j | code of weight j + 16 << 4     E2M1, 0 ≤ j < 16
-import { decodeE2m1, encodeE2m1, encodeE2m1Slowly, largest } from "./e2m1";
+import { decodeE2m1, encodeE2m1, encodeE2m1Slowly, largest, largestLane } from "./e2m1";
 
 const WEIGHTS = 32;
 const BYTES = 1 + WEIGHTS / 2;
@@ -15,19 +15,19 @@ function halfScale(e: i32): f32 {
 }
 
 /**
- * E = floor(log2(largest)) − 2 + 127, modulo 256. The reference's logarithm is single precision: where the largest
- * weight lies below a power of two 2^k by less than half a unit in the last place of k, it is k. That is a distance of
- * ln 2 · 2^floor(log2 |k|) in units of 2^(k − 24), |k| taken on the near side; 45426 = ln 2 · 2^16.
+ * E = floor(log2(x)) − 2 + 127, modulo 256, for the number x ≥ 0 that has these bits. The reference's logarithm is single
+ * precision: where x lies below a power of two 2^k by less than half a unit in the last place of k, it is k. That is a
+ * distance of ln 2 · 2^floor(log2 |k|) in units of 2^(k − 24), |k| taken on the near side; 45426 = ln 2 · 2^16.
  */
-function exponent(largest: f32): i32 {
-  if (largest == 0 || largest == Infinity) return 0; // infinity: what x86 makes of it
-  let floor = -127;
-  if (largest < reinterpret<f32>(0x00800000)) {
-    largest *= <f32>4294967296.0;
-    floor -= 32;
+// @ts-ignore: decorator
+@inline
+function exponent(bits: i32): i32 {
+  let floor = (bits >> 23) - 127;
+  if (floor == -127 || floor == 128) {
+    if (bits == 0 || floor == 128) return 0; // infinity: what x86 makes of it
+    bits = reinterpret<i32>(reinterpret<f32>(bits) * <f32>4294967296.0);
+    floor = (bits >> 23) - 127 - 32;
   }
-  const bits = reinterpret<i32>(largest);
-  floor += bits >> 23;
   const distance = 0x00800000 - (bits & 0x007fffff);
   if (distance < 128) {
     const k = floor + 1;
@@ -40,11 +40,10 @@ function exponent(largest: f32): i32 {
 function encodeRow(source: usize, target: usize, columns: i32): void {
   const end = source + (<usize>columns << 2);
   for (; source < end; source += WEIGHTS * 4, target += BYTES) {
-    let top = f32x4.pmax(largest(source), largest(source + 64));
-    top = f32x4.pmax(top, v128.shuffle<i64>(top, top, 1, 0));
-    const e = exponent(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)));
+    const size = largestLane(i32x4.max_s(largest(source), largest(source + 64)));
+    const e = exponent(size);
     store<u8>(target, <u8>e);
-    if (e == 253 || f32x4.extract_lane(top, 0) == Infinity || f32x4.extract_lane(top, 1) == Infinity) {
+    if (e == 253 || size >= 0x7f800000) {
       encodeSlowly(source, target + 1, halfScale(e)); // 8 and 12 times half of 2^126 overflow
       continue;
     }

@@ -2,7 +2,7 @@
 //
 //   byte s                 scale of sub-block s                                      UE4M3, 0 ≤ s < 4
 //   byte 4 + 8 s + j       code of its weight j | code of its weight j + 8 << 4      E2M1, 0 ≤ j < 8
-import { decodeE2m1, encodeE2m1, encodeE2m1Slowly, largest } from "./e2m1";
+import { decodeE2m1, encodeE2m1, encodeE2m1Slowly, largest, largestLane } from "./e2m1";
 
 const WEIGHTS = 64;
 const SUB_BLOCKS = 4;
@@ -15,8 +15,9 @@ const EXACT: f32 = 1073741824; // 2^30
 // @ts-ignore: decorator
 @inline
 function halfScale(scale: i32): f32 {
-  // As a float32 with the same exponent field, 2^119 too small; subnormals come out right too.
-  return scale == 0x7f ? 0 : reinterpret<f32>((scale & 0x7f) << 20) * reinterpret<f32>((127 + 119) << 23);
+  if (scale == 0x7f) return 0;
+  const bits = scale & 0x7f;
+  return bits < 8 ? <f32>bits * <f32>0.0009765625 : reinterpret<f32>((bits << 20) + ((127 - 7 - 1) << 23));
 }
 
 /** UE4M3 as the reference rounds it: half up, and everything from 256 becomes 448. */
@@ -38,9 +39,7 @@ function encodeRow(source: usize, target: usize, columns: i32): void {
 // @ts-ignore: decorator
 @inline
 function encodeSubBlock(source: usize, scaleAt: usize, codesAt: usize): void {
-  let top = largest(source);
-  top = f32x4.pmax(top, v128.shuffle<i64>(top, top, 1, 0));
-  const amax = max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1));
+  const amax = reinterpret<f32>(largestLane(largest(source)));
   const scale = encodeScale(amax / 6);
   store<u8>(scaleAt, <u8>scale);
   if (scale == 0) {
