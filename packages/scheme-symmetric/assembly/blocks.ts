@@ -3,8 +3,8 @@
 /** Bytes of weights per call: enough to forget the call, few enough that V8 soon replaces its first, slow code. */
 const CALL: u32 = 16384;
 /** A group of zeros that the last one, two or three blocks are copied to: at most 4 × 256 weights. */
-const SPARE_WEIGHTS: usize = 0xc000;
-const SPARE_BLOCKS: usize = 0xd000;
+export const SPARE_WEIGHTS: usize = 0xc000;
+export const SPARE_BLOCKS: usize = 0xd000;
 
 /**
  * Calls `encode(source, target, groups)` until all blocks are done.

@@ -82,15 +82,21 @@ export function q8_0_encode(source: usize, target: usize, rows: u32, columns: u3
   encodeInFours(encode, source, target, (rows * columns) / 32, WEIGHTS, BLOCK);
 }
 
+/** Eight weights. */
+// @ts-ignore: decorator
+@inline
+function decode8(source: usize, target: usize, scale: v128): void {
+  const levels = v128.load_ext<i8>(source);
+  v128.store(target, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(levels)), scale));
+  v128.store(target, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(levels)), scale), 16);
+}
+
 export function q8_0_decode(source: usize, target: usize, blocks: u32): void {
   for (; blocks > 0; blocks--, source += BLOCK, target += WEIGHTS) {
     const scale = f32x4.splat(decodeHalf(load<u16>(source)));
-    for (let i: usize = 0; i < 32; i += 8) {
-      const levels = v128.load_ext<i8>(source + 2 + i);
-      const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(levels));
-      const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(levels));
-      v128.store(target + 4 * i, f32x4.mul(low, scale));
-      v128.store(target + 4 * i, f32x4.mul(high, scale), 16);
-    }
+    decode8(source + 2, target, scale);
+    decode8(source + 10, target + 32, scale);
+    decode8(source + 18, target + 64, scale);
+    decode8(source + 26, target + 96, scale);
   }
 }
