@@ -2,8 +2,9 @@
 //
 //   16 + 32 r + i    [ weight 64 r + 32 + i | weight 64 r + i ]     r = 0 … 3, i = 0 … 31
 import { fitPlain, fitWeighted, loadHead, storeHead } from "./eights";
+import { expand } from "./levels";
 import { prepareSearch } from "./search";
-import { expand, level, LEVELS, SUB_MINS, SUB_SCALES } from "./superblock";
+import { level, LEVELS, SUB_MINS, SUB_SCALES } from "./superblock";
 
 const BYTES: usize = 2 + 2 + 12 + 128;
 

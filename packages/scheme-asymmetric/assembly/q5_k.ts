@@ -3,8 +3,9 @@
 //   16 + i           bit 2 r: bit 4 of weight 64 r + i; bit 2 r + 1: bit 4 of weight 64 r + 32 + i
 //   48 + 32 r + i    [ weight 64 r + 32 + i, bits 3…0 | weight 64 r + i, bits 3…0 ]     r = 0 … 3, i = 0 … 31
 import { fitPlain, fitWeighted, loadHead, storeHead } from "./eights";
+import { expand } from "./levels";
 import { prepareSearch } from "./search";
-import { expand, level, LEVELS, SUB_MINS, SUB_SCALES } from "./superblock";
+import { level, LEVELS, SUB_MINS, SUB_SCALES } from "./superblock";
 
 const BYTES: usize = 2 + 2 + 12 + 32 + 128;
 
@@ -18,10 +19,10 @@ function store4(source: usize, count: usize, target: usize): void {
       for (let r: usize = 0; r < 4; r++) {
         const first = v128.load(LEVELS + (r << 6) + i);
         const second = v128.load(LEVELS + (r << 6) + i, 32);
-        const low = v128.or(v128.and(first, i8x16.splat(15)), i8x16.shl(second, 4));
+        const low = v128.or(v128.and(first, i8x16.splat(15)), i16x8.shl(v128.and(second, i8x16.splat(15)), 4));
         v128.store(target + (r << 5) + i, low, 48);
         const bits = v128.or(i8x16.shr_u(first, 4), i16x8.shl(i8x16.shr_u(second, 4), 1));
-        high = v128.or(high, i8x16.shl(bits, <i32>r << 1));
+        high = v128.or(high, i16x8.shl(bits, <i32>r << 1));
       }
       v128.store(target + i, high, 16);
     }

@@ -1,6 +1,7 @@
 // What Q2_K, Q4_K and Q5_K share around the search: weights of the weights, half-precision units, levels of 256 weights
 // from rounded scales and minimums.
-import { encodeHalves, nearestInts } from "@fewbit/assembly";
+import { encodeHalves } from "@fewbit/assembly";
+import { searched, spaced } from "./levels";
 import { A, B, INVERSES, SHIFTS, SLOT, SLOTS, W, X } from "./search";
 import { fourSums } from "./sums";
 
@@ -65,15 +66,6 @@ export function squares(slot: usize): f32 {
   return load<f32>(SUMS + (slot << 2));
 }
 
-// @ts-ignore: decorator
-@inline
-function sixteen(a: v128, b: v128, c: v128, d: v128): v128 {
-  return i8x16.narrow_i16x8_u(
-    i16x8.narrow_i32x4_s(nearestInts(a), nearestInts(b)),
-    i16x8.narrow_i32x4_s(nearestInts(c), nearestInts(d)),
-  );
-}
-
 /**
  * Levels of 256 weights for the scales and minimums as they will be decoded. Sub-blocks with scale zero keep the levels
  * of their search.
@@ -85,44 +77,10 @@ export function level(source: usize, slot: usize, shift: usize, top: u8): void {
     const j = (i >> shift) << 2;
     const x = source + (i << 6);
     const scale = load<f32>(SUB_SCALES + j);
-    let levels: v128;
-    if (scale == 0) {
-      const inverse = f32x4.splat(load<f32>(found + j, INVERSES));
-      const shift = f32x4.splat(load<f32>(found + j, SHIFTS));
-      levels = sixteen(
-        f32x4.mul(inverse, f32x4.sub(v128.load(x), shift)),
-        f32x4.mul(inverse, f32x4.sub(v128.load(x, 16), shift)),
-        f32x4.mul(inverse, f32x4.sub(v128.load(x, 32), shift)),
-        f32x4.mul(inverse, f32x4.sub(v128.load(x, 48), shift)),
-      );
-    } else {
-      const s = f32x4.splat(scale);
-      const m = f32x4.splat(load<f32>(SUB_MINS + j));
-      levels = sixteen(
-        f32x4.div(f32x4.add(v128.load(x), m), s),
-        f32x4.div(f32x4.add(v128.load(x, 16), m), s),
-        f32x4.div(f32x4.add(v128.load(x, 32), m), s),
-        f32x4.div(f32x4.add(v128.load(x, 48), m), s),
-      );
-    }
+    const levels =
+      scale == 0
+        ? searched(x, load<f32>(found + j, INVERSES), load<f32>(found + j, SHIFTS))
+        : spaced(x, scale, load<f32>(SUB_MINS + j));
     v128.store(LEVELS + (i << 4), i8x16.min_u(levels, i8x16.splat(top)));
   }
-}
-
-/** Sixteen levels, one byte each, to scale · level − min. */
-// @ts-ignore: decorator
-@inline
-export function expand(levels: v128, scale: v128, min: v128, target: usize): void {
-  const low = i16x8.extend_low_i8x16_u(levels);
-  const high = i16x8.extend_high_i8x16_u(levels);
-  v128.store(target, value(i32x4.extend_low_i16x8_u(low), scale, min));
-  v128.store(target, value(i32x4.extend_high_i16x8_u(low), scale, min), 16);
-  v128.store(target, value(i32x4.extend_low_i16x8_u(high), scale, min), 32);
-  v128.store(target, value(i32x4.extend_high_i16x8_u(high), scale, min), 48);
-}
-
-// @ts-ignore: decorator
-@inline
-function value(levels: v128, scale: v128, min: v128): v128 {
-  return f32x4.sub(f32x4.mul(scale, f32x4.convert_i32x4_s(levels)), min);
 }
