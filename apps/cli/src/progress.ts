@@ -1,0 +1,87 @@
+import type { Progress as Step } from "@fewbit/core";
+import { escapeControls, formatBytes, formatCount, formatDuration } from "./render.js";
+
+/** The part of a stream that progress needs: standard error, or a test's list. */
+export interface ProgressStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+const TERMINAL_EVERY = 100;
+const PLAIN_EVERY = 5000;
+/** The rate looks back this many milliseconds, so that it follows a change of tensor type but does not flicker. */
+const WINDOW = 4000;
+
+/**
+ * A bar that redraws itself on a terminal, a line now and then elsewhere, nothing under `--quiet`.
+ * Times come from `now` (milliseconds), so that a test can hold the clock.
+ */
+export class ProgressLine {
+  readonly #stream: ProgressStream;
+  readonly #quiet: boolean;
+  readonly #now: () => number;
+  readonly #start: number;
+  readonly #window: { at: number; done: number; read: number }[];
+  #drawn = Number.NEGATIVE_INFINITY;
+  #onScreen = false;
+
+  constructor(
+    stream: ProgressStream,
+    options: { readonly quiet?: boolean; readonly now?: () => number } = {},
+  ) {
+    this.#stream = stream;
+    this.#quiet = options.quiet ?? false;
+    this.#now = options.now ?? (() => performance.now());
+    this.#start = this.#now();
+    this.#window = [{ at: this.#start, done: 0, read: 0 }];
+    // The first plain line is due after a while, not at once: short runs stay silent.
+    if (stream.isTTY !== true) this.#drawn = this.#start;
+  }
+
+  update(step: Step): void {
+    if (this.#quiet) return;
+    const at = this.#now();
+    const terminal = this.#stream.isTTY === true;
+    if (at - this.#drawn < (terminal ? TERMINAL_EVERY : PLAIN_EVERY)) return;
+    this.#drawn = at;
+    this.#window.push({ at, done: step.weights, read: step.read });
+    while (this.#window.length > 2 && at - this.#window[1]!.at > WINDOW) this.#window.shift();
+    const text = this.#line(step, at);
+    if (terminal) {
+      this.#stream.write(`\r${text}\x1b[K`);
+      this.#onScreen = true;
+    } else this.#stream.write(`${text}\n`);
+  }
+
+  /** Removes the bar, so that the next line starts on an empty one. */
+  clear(): void {
+    if (this.#onScreen) this.#stream.write("\r\x1b[K");
+    this.#onScreen = false;
+  }
+
+  #line(step: Step, at: number): string {
+    const from = this.#window[0]!;
+    const seconds = (at - from.at) / 1000;
+    const weightsPerSecond = seconds > 0 ? (step.weights - from.done) / seconds : 0;
+    const bytesPerSecond = seconds > 0 ? (step.read - from.read) / seconds : 0;
+    const share = step.totalWeights === 0 ? 1 : Math.min(1, step.weights / step.totalWeights);
+    const left =
+      weightsPerSecond > 0 ? ((step.totalWeights - step.weights) / weightsPerSecond) * 1000 : undefined;
+    const percent = `${Math.floor(share * 100)}%`.padStart(4);
+    const facts = [
+      percent,
+      `${formatCount(weightsPerSecond)} weights/s`,
+      `${formatBytes(Math.round(bytesPerSecond))}/s`,
+      left === undefined ? "time left unknown" : `${formatDuration(left)} left`,
+    ].join("  ");
+    const name = escapeControls(step.tensor);
+    if (this.#stream.isTTY !== true) return `${facts}  ${name}`.trimStart();
+    const width = (this.#stream.columns ?? 80) - 1;
+    const cells = Math.max(0, Math.min(24, width - facts.length - 3));
+    const full = Math.round(share * cells);
+    const bar = cells < 4 ? "" : `[${"=".repeat(full)}${" ".repeat(cells - full)}]`;
+    // Cut by code points; every character that is not one column wide or could break the line is escaped already.
+    return [...`${bar}${facts}  ${name}`].slice(0, width).join("");
+  }
+}
