@@ -20,6 +20,19 @@ const schemes = [
   ),
   blockScheme(
     {
+      id: "Q6_K",
+      summary: "6-bit levels, an 8-bit scale for every 16 weights and a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "used",
+      minSqnr: 34.7,
+      elements: 256,
+      bytes: 128 + 64 + 16 + 2,
+      scales: [{ at: 128 + 64 + 16, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
       id: "Q5_0",
       summary: "5-bit levels and a half-precision scale for every 32 weights.",
       symmetry: "symmetric",
@@ -41,6 +54,19 @@ const schemes = [
       elements: 32,
       bytes: 2 + 16,
       scales: [{ at: 0, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
+      id: "Q3_K",
+      summary: "3-bit levels, a 6-bit scale for every 16 weights and a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "used",
+      minSqnr: 16.1,
+      elements: 256,
+      bytes: 32 + 64 + 12 + 2,
+      scales: [{ at: 32 + 64 + 12, type: "F16" }],
     },
     wasm,
   ),
