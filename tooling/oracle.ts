@@ -65,30 +65,61 @@ function bindBase() {
 export const oracleRowBytes = (type: GgmlType, columns: number): number =>
   Number(base().rowSize(ggmlTypes[type], columns));
 
-/** `rows` is whole rows of `columns` weights; `importance`, one weight per column, applies to each of them. */
+/** llama.cpp's functions of one type, writing where they are told: nothing but the call itself, for timing. */
+export interface OracleKernel {
+  /** `rows` is whole rows of `columns` weights; `importance`, one weight per column, applies to each of them. */
+  encode(rows: Float32Array, columns: number, out: Uint8Array, importance?: Float32Array): void;
+  /** Decodes whole blocks. */
+  decode(bytes: Uint8Array, out: Float32Array): void;
+}
+
+const kernels = new Map<GgmlType, OracleKernel>();
+
+export function oracleKernel(type: GgmlType): OracleKernel {
+  let kernel = kernels.get(type);
+  if (kernel === undefined) {
+    kernel = bindKernel(type);
+    kernels.set(type, kernel);
+  }
+  return kernel;
+}
+
+function bindKernel(type: GgmlType): OracleKernel {
+  const { init, quantize, library } = base();
+  const id = ggmlTypes[type];
+  init(id);
+  const halves: Partial<Record<GgmlType, string>> = {
+    F16: "ggml_fp16_to_fp32_row",
+    BF16: "ggml_bf16_to_fp32_row",
+  };
+  const name = halves[type] ?? `dequantize_row_${type.toLowerCase().replace(/_k$/, "_K")}`;
+  const dequantize =
+    type === "F32" ? undefined : library.func(`void ${name}(const uint8_t* x, _Out_ float* y, int64_t k)`);
+  return {
+    encode: (rows, columns, out, importance) =>
+      quantize(id, rows, out, 0, rows.length / columns, columns, importance ?? null),
+    decode(bytes, out) {
+      if (dequantize) dequantize(bytes, out, out.length);
+      else new Uint8Array(out.buffer, out.byteOffset, out.byteLength).set(bytes);
+    },
+  };
+}
+
+/** As `OracleKernel.encode`, into bytes of its own. */
 export function oracleEncode(
   type: GgmlType,
   rows: Float32Array,
   columns: number,
   importance?: Float32Array,
 ): Uint8Array {
-  base().init(ggmlTypes[type]);
-  const count = rows.length / columns;
-  const out = new Uint8Array(oracleRowBytes(type, columns) * count);
-  base().quantize(ggmlTypes[type], rows, out, 0, count, columns, importance ?? null);
+  const out = new Uint8Array(oracleRowBytes(type, columns) * (rows.length / columns));
+  oracleKernel(type).encode(rows, columns, out, importance);
   return out;
 }
 
-/** Decodes whole blocks. */
+/** As `OracleKernel.decode`, into numbers of its own. */
 export function oracleDecode(type: GgmlType, bytes: Uint8Array, weights: number): Float32Array {
-  const { library } = base();
-  const halves: Partial<Record<GgmlType, string>> = {
-    F16: "ggml_fp16_to_fp32_row",
-    BF16: "ggml_bf16_to_fp32_row",
-  };
-  const name = halves[type] ?? `dequantize_row_${type.toLowerCase().replace(/_k$/, "_K")}`;
   const out = new Float32Array(weights);
-  if (type === "F32") new Uint8Array(out.buffer).set(bytes);
-  else library.func(`void ${name}(const uint8_t* x, _Out_ float* y, int64_t k)`)(bytes, out, weights);
+  oracleKernel(type).decode(bytes, out);
   return out;
 }
