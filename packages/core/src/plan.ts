@@ -63,7 +63,13 @@ export function makePlan(request: PlanRequest): Planned {
         `The recipe ${recipe.id} assigns ${assignment.tensor}, which the model lacks.`,
       );
     const ids = assignment.scheme === "keep" ? [] : [assignment.scheme, ...(assignment.instead ?? [])];
-    return { tensor, ...choose(tensor, ids, assignment.reason, registry) };
+    const choice = choose(tensor, ids, assignment.reason, registry);
+    // What the recipe requires of its first choice says nothing about a substitute.
+    const required =
+      assignment.importance === "required" &&
+      choice.entry !== undefined &&
+      choice.entry === registry.scheme(assignment.scheme);
+    return { tensor, required, ...choice };
   });
 
   for (const { tensor, dtype } of chosen) {
@@ -79,7 +85,10 @@ export function makePlan(request: PlanRequest): Planned {
   const encoded = chosen.filter((c) => c.entry !== undefined);
   if (!request.allowRequantize) refuseRequantizing(encoded.map((c) => c.tensor));
   const importance = new Map(
-    encoded.map((c) => [c.tensor.name, usesImportance(c.tensor, c.entry!.value, context.importance)]),
+    encoded.map((c) => [
+      c.tensor.name,
+      usesImportance(c.tensor, c.entry!.value, c.required, context.importance),
+    ]),
   );
 
   const keepSplit = context.options.keepSplit === true;
@@ -177,11 +186,16 @@ function refuseRequantizing(tensors: readonly TensorInfo[]): void {
 }
 
 /** @throws where the scheme needs a matrix and there is none, or where the entry has another shape than the tensor */
-function usesImportance(tensor: TensorInfo, scheme: Scheme, matrix: ImportanceMatrix | undefined): boolean {
+function usesImportance(
+  tensor: TensorInfo,
+  scheme: Scheme,
+  required: boolean,
+  matrix: ImportanceMatrix | undefined,
+): boolean {
   if (scheme.importance === "ignored") return false;
   const values = matrix?.tensors.get(tensor.name);
   if (values === undefined) {
-    if (scheme.importance === "used") return false;
+    if (scheme.importance === "used" && !required) return false;
     throw new FewbitError(
       "E_IMPORTANCE_MISSING",
       `${tensor.name} becomes ${scheme.id}, which cannot be made without an importance matrix${matrix ? `, and the one given has no entry for it` : ""}.`,

@@ -94,6 +94,11 @@ export interface Assignment {
   readonly scheme: string;
   /** Schemes tried in this order where `scheme` does not fit the shape. */
   readonly instead?: readonly string[];
+  /**
+   * `required`: `scheme` makes no sense here without an importance matrix. Absent: as the scheme itself declares. Says
+   * nothing about the schemes in `instead`.
+   */
+  readonly importance?: "required";
   /** A sentence for people; the plan keeps it. */
   readonly reason: string;
 }
