@@ -1,6 +1,7 @@
 import { definePlugin, type Plugin } from "@fewbit/core";
 import pkg from "../package.json" with { type: "json" };
 import { reader } from "./reader.js";
+import { recipes } from "./recipes.js";
 import { writer } from "./writer.js";
 
 const plugin: Plugin = definePlugin({
@@ -10,6 +11,7 @@ const plugin: Plugin = definePlugin({
   module: import.meta.url,
   readers: [reader],
   writers: [writer],
+  recipes,
 });
 
 export default plugin;
