@@ -13,10 +13,10 @@ export function extreme(x: Float32Array): number {
 }
 
 /**
- * The scale and levels, from 0 to 2·reach − 1 where `reach` stands for zero, that minimise the squared error Σ w (x − scale·(level − reach))². The
- * element of largest magnitude goes near -reach: nineteen places from -reach − 0.9 to -reach + 0.9 are tried.
- * For fixed levels the best scale is Σwxl ⁄ Σwl², and the error falls by (Σwxl)² ⁄ Σwl², which is compared
- * without a division. A block of zeros gets scale 0 and levels 0.
+ * The scale and the levels, from 0 to 2·reach − 1 where `reach` stands for zero, with the least squared error
+ * Σ w (x − scale·l)², l = level − reach. The element of largest magnitude goes near -reach: nineteen places from
+ * -reach − 0.9 to -reach + 0.9 are tried. For fixed levels the best scale is Σwxl ⁄ Σwl², and the error falls by
+ * (Σwxl)² ⁄ Σwl², which is compared without a division. A block of zeros gets scale 0 and levels 0.
  * @param weights one per element; x² where absent
  */
 export function searchScale(
@@ -42,7 +42,7 @@ export function searchScale(
       suml2 = f(suml2 + f(f(w * level) * level));
     });
     if (step === 0 || (suml2 > 0 && f(sumlx * sumlx) > f(best * suml2))) {
-      scale = suml2 ? f(sumlx / suml2) : 0;
+      scale = suml2 === 0 ? 0 : f(sumlx / suml2);
       best = f(scale * sumlx);
       levels.set(trial);
     }
