@@ -2,6 +2,7 @@
 import koffi from "koffi";
 import { ggmlTypes, libraryPath, oracleFolder } from "./oracle.js";
 import type { KeyValue, OracleFileOptions, OracleFileRequest, OracleFileResult } from "./oracle-file.js";
+import { peakMemory } from "./peak-memory.js";
 
 /** The layouts below are those of this release and of no other. */
 const RELEASE = "0.5.0";
@@ -119,7 +120,7 @@ function quantize({ input, output, ftype, options }: OracleFileRequest): OracleF
   const start = performance.now();
   const status = call(input, output, params) as number;
   const milliseconds = performance.now() - start;
-  return { ok: status === 0, log, milliseconds, peakMemory: process.resourceUsage().maxRSS * 1024 };
+  return { ok: status === 0, log, milliseconds, peakMemory: peakMemory() };
 }
 
 process.once("message", (request) => {
