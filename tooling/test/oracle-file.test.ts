@@ -49,11 +49,11 @@ describe.skipIf(reason !== "")(`llama.cpp on whole files${reason}`, () => {
     expect(log).toMatch(/token_embd\.weight.*to q8_0/);
     expect(log).toMatch(/blk\.0\.ffn_up\.weight.*to q3_K/);
     expect(log).toContain("pruning tensor blk.1.attn_q.weight");
-    const header = readFileSync(output).subarray(0, 4096).toString("latin1");
-    expect(header).toContain("a.string");
-    expect(header).toContain("some text");
-    expect(header).toContain("a.number");
-    expect(header).not.toContain("blk.1.");
+    const file = readFileSync(output, "latin1");
+    expect(file).toContain("a.string");
+    expect(file).toContain("some text");
+    expect(file).toContain("a.number");
+    expect(file).not.toContain("blk.1.");
   });
 
   test("an error of llama.cpp is a result", async () => {
