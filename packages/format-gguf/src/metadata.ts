@@ -1,6 +1,6 @@
 import { FewbitError, type ImportanceMatrix, type MetadataEntry, type Model } from "@fewbit/core";
 import { mixes } from "./mixes.js";
-import { visitingOrder } from "./selection.js";
+import { type PrunedModel, visitingOrder } from "./selection.js";
 import { decodeLenient, encode, quoted } from "./text.js";
 import { FILE_TYPE_GUESSED } from "./types.js";
 import { splitKeys } from "./writer.js";
@@ -26,10 +26,12 @@ export function outputMetadata(
   importance?: ImportanceMatrix,
 ): MetadataEntry[] {
   const own = model.metadata.filter(({ key }) => !splitKeys.includes(key));
+  const pruned = (model as Partial<PrunedModel>).unpruned !== undefined;
   return moveToEnd(own, [
     { key: "general.quantization_version", type: "u32", value: QUANTIZATION_VERSION },
     { key: "general.file_type", type: "u32", value: fileType },
     ...importanceEntries(importance),
+    ...(pruned ? own.filter(({ key }) => key.endsWith(".block_count")) : []),
   ]);
 }
 
@@ -117,14 +119,28 @@ export function parseOverride(text: string): MetadataEntry {
   }
 }
 
-/** Output metadata with the user's overrides where llama-quantize puts them: last, but before the importance matrix's. */
+/**
+ * A recipe's metadata with the user's overrides where llama-quantize puts them: after the file type, before what it
+ * says of the importance matrix and of pruned layers, which they cannot change.
+ */
 export function applyOverrides(
   metadata: readonly MetadataEntry[],
   overrides: readonly MetadataEntry[],
 ): MetadataEntry[] {
+  let tail = metadata.length;
+  while (tail > 0 && setLater(metadata[tail - 1]!.key)) tail--;
+  const later = new Set(metadata.slice(tail).map(({ key }) => key));
   // As when keys are set one after another: the last of a key wins, in the last place.
   const last = overrides.reduce<MetadataEntry[]>((done, entry) => moveToEnd(done, [entry]), []);
-  let tail = metadata.length;
-  while (tail > 0 && metadata[tail - 1]!.key.startsWith("quantize.imatrix.")) tail--;
-  return [...moveToEnd(metadata.slice(0, tail), last), ...metadata.slice(tail)];
+  return [
+    ...moveToEnd(
+      metadata.slice(0, tail),
+      last.filter(({ key }) => !later.has(key)),
+    ),
+    ...metadata.slice(tail),
+  ];
 }
+
+/** Keys that llama-quantize sets after the user's. */
+const setLater = (key: string): boolean =>
+  key.startsWith("quantize.imatrix.") || key.endsWith(".block_count");
