@@ -15,7 +15,12 @@ const plugin: Plugin = definePlugin({
 });
 
 export default plugin;
+export { type Collected, type Collection, readImportance, writeImportance } from "./imatrix.js";
+export { checkImportance, filterImportance, type ImportanceFit } from "./importance.js";
+export { applyOverrides, outputMetadata, parseOverride } from "./metadata.js";
+export { type Pruned, pruneLayers } from "./prune.js";
 export { openGguf, reader } from "./reader.js";
+export { aliases, recipes } from "./recipes.js";
 export { type Scan, type ScannedTensor, scan } from "./scan.js";
 export { fileTypeName, type TensorType, tensorTypes } from "./types.js";
 export { writer } from "./writer.js";
