@@ -1,3 +1,4 @@
 import { library } from "../../tooling/tsup.js";
 
-export default library({ index: "src/index.ts" });
+// The plugin that testRunner makes workers import is a file of its own.
+export default library({ index: "src/index.ts", "runner-plugin": "src/runner-plugin.ts" });

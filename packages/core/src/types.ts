@@ -349,6 +349,11 @@ export interface RunContext {
 /** Receipts in the order of completion. Leaving the loop cancels what has not started. */
 export interface Runner {
   readonly id: string;
+  /**
+   * True where jobs run apart from the caller, in threads or processes of their own: a codec that ends its thread is
+   * an `E_WORKER_DIED`. Absent: jobs run on the calling thread, and share its fate.
+   */
+  readonly isolated?: true;
   run(jobs: Iterable<Job>, context: RunContext): AsyncIterable<Receipt>;
 }
 
