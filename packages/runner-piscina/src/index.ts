@@ -27,6 +27,7 @@ const JOBS_PER_THREAD = 2;
  */
 export const piscinaRunner: Runner = {
   id: "piscina",
+  isolated: true,
   async *run(jobs: Iterable<Job>, { modules, threads, signal }: RunContext): AsyncGenerator<Receipt> {
     refuseUncloneable(modules);
     if (signal?.aborted) throw aborted(signal);
