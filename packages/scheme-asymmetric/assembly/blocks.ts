@@ -9,61 +9,79 @@ import { INVERSES, loadGroups, MINS, SCALES, search, SHIFTS, SLOTS, W, X } from 
 import { fourSums } from "./sums";
 import { weighByImportance } from "./superblock";
 
-/** Of four blocks (plain) or eight (weighted): halves in i32 lanes. */
-export const SCALE_HALVES: usize = 12288;
-export const MIN_HALVES: usize = SCALE_HALVES + 32;
-/** Of four blocks: a level is (x − offset) · inverse + ½, rounded down. */
-export const OFFSETS: usize = MIN_HALVES + 32;
-export const INVERSE_SCALES: usize = OFFSETS + 16;
+/** Plain: of sixteen blocks, four bytes each. A level is (x − offset) · inverse + ½, rounded down. */
+export const OFFSETS: usize = 12288;
+export const INVERSE_SCALES: usize = OFFSETS + 64;
+const BLOCK_SCALES: usize = INVERSE_SCALES + 64;
+const BLOCK_MINS: usize = BLOCK_SCALES + 64;
+/** The first four bytes of sixteen blocks (plain) or eight (weighted). */
+export const HEADS: usize = BLOCK_MINS + 64;
 /** Constants, kept in memory because V8 rebuilds v128.const at every use inside a loop. */
-const HALF: usize = INVERSE_SCALES + 16;
-const SHIFT: usize = HALF + 16;
-const SHIFT_BITS: usize = SHIFT + 16;
-const SUMS: usize = SHIFT_BITS + 16;
+export const HALF: usize = HEADS + 64;
+export const SHIFT_1: usize = HALF + 16;
+export const SHIFT_5: usize = HALF + 32;
+export const MASK_1: usize = HALF + 48;
+export const MASK_5: usize = HALF + 64;
+const EXTREMES: usize = HALF + 80;
+const SUMS: usize = EXTREMES + 128;
 /** Levels of eight blocks, one byte each. */
 export const LEVELS: usize = SUMS + 16;
 /** Room for incomplete runs of blocks: weights, importance, bytes. */
 export const STAGED: usize = 13312;
 const STAGED_IMPORTANCE: usize = STAGED + 1024;
-export const STAGED_BYTES: usize = STAGED_IMPORTANCE + 1024;
+export const STAGED_BYTES: usize = STAGED + 2048;
 
-export function prepareBlocks(): void {
+export function prepareBlocks(top: i32): void {
   v128.store(HALF, f32x4.splat(0.5));
-  v128.store(SHIFT, f32x4.splat(8388608.0));
-  v128.store(SHIFT_BITS, i32x4.splat(0x4b000000));
+  // Adding 2^(23 − k) − 2^(−k − 1) puts the integer part above bit k, rounded down, for numbers from ½ to below 32.
+  v128.store(SHIFT_1, f32x4.splat(<f32>(4194304.0 - 0.25)));
+  v128.store(SHIFT_5, f32x4.splat(<f32>(262144.0 - 0.015625)));
+  v128.store(MASK_1, i32x4.splat(top << 1));
+  v128.store(MASK_5, i32x4.splat(top << 5));
 }
 
+/** The smallest and largest of every fourth weight of a block go to `target`, one store per block: that bounds what V8 keeps alive. */
 // @ts-ignore: decorator
 @inline
-function smallest(p: usize): v128 {
-  return f32x4.pmin(
-    f32x4.pmin(f32x4.pmin(v128.load(p), v128.load(p, 16)), f32x4.pmin(v128.load(p, 32), v128.load(p, 48))),
-    f32x4.pmin(f32x4.pmin(v128.load(p, 64), v128.load(p, 80)), f32x4.pmin(v128.load(p, 96), v128.load(p, 112))),
-  );
+function extremes(x: usize, target: usize): void {
+  const a = v128.load(x);
+  const b = v128.load(x, 16);
+  const c = v128.load(x, 32);
+  const d = v128.load(x, 48);
+  const min = f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, d));
+  const max = f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
+  const e = v128.load(x, 64);
+  const f = v128.load(x, 80);
+  const g = v128.load(x, 96);
+  const h = v128.load(x, 112);
+  v128.store(target, f32x4.pmin(min, f32x4.pmin(f32x4.pmin(e, f), f32x4.pmin(g, h))));
+  v128.store(target, f32x4.pmax(max, f32x4.pmax(f32x4.pmax(e, f), f32x4.pmax(g, h))), 64);
 }
 
+/** Of four vectors: lane i is the smallest of the i-th. */
 // @ts-ignore: decorator
 @inline
-function largest(p: usize): v128 {
-  return f32x4.pmax(
-    f32x4.pmax(f32x4.pmax(v128.load(p), v128.load(p, 16)), f32x4.pmax(v128.load(p, 32), v128.load(p, 48))),
-    f32x4.pmax(f32x4.pmax(v128.load(p, 64), v128.load(p, 80)), f32x4.pmax(v128.load(p, 96), v128.load(p, 112))),
-  );
+function smallest(source: usize): v128 {
+  const a = v128.load(source);
+  const b = v128.load(source, 16);
+  const c = v128.load(source, 32);
+  const d = v128.load(source, 48);
+  const ab = f32x4.pmin(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
+  const cd = f32x4.pmin(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
+  return f32x4.pmin(v128.shuffle<f64>(ab, cd, 0, 2), v128.shuffle<f64>(ab, cd, 1, 3));
 }
 
-/** Four vectors to one: lane i is the smallest (largest) of the i-th. */
+/** Of four vectors: lane i is the largest of the i-th. */
 // @ts-ignore: decorator
 @inline
-function across(a: v128, b: v128, c: v128, d: v128, max: bool): v128 {
-  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-  const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-  const ab2 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-  const cd2 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-  const p = v128.shuffle<f64>(ab, cd, 0, 2);
-  const q = v128.shuffle<f64>(ab, cd, 1, 3);
-  const r = v128.shuffle<f64>(ab2, cd2, 0, 2);
-  const s = v128.shuffle<f64>(ab2, cd2, 1, 3);
-  return max ? f32x4.pmax(f32x4.pmax(p, q), f32x4.pmax(r, s)) : f32x4.pmin(f32x4.pmin(p, q), f32x4.pmin(r, s));
+function largest(source: usize): v128 {
+  const a = v128.load(source);
+  const b = v128.load(source, 16);
+  const c = v128.load(source, 32);
+  const d = v128.load(source, 48);
+  const ab = f32x4.pmax(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
+  const cd = f32x4.pmax(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
+  return f32x4.pmax(v128.shuffle<f64>(ab, cd, 0, 2), v128.shuffle<f64>(ab, cd, 1, 3));
 }
 
 /** Of several zeros with different signs the first is the minimum. */
@@ -74,49 +92,41 @@ function firstZero(x: usize): f32 {
 
 function signZeros(source: usize, min: v128): v128 {
   for (let i: usize = 0; i < 4; i++) {
-    v128.store(OFFSETS, min);
-    if (load<f32>(OFFSETS + (i << 2)) == 0) store<f32>(OFFSETS + (i << 2), firstZero(source + (i << 7)));
-    min = v128.load(OFFSETS);
+    v128.store(SUMS, min);
+    if (load<f32>(SUMS + (i << 2)) == 0) store<f32>(SUMS + (i << 2), firstZero(source + (i << 7)));
+    min = v128.load(SUMS);
   }
   return min;
 }
 
-/** Plain: scale and minimum of four blocks from their extremes. */
-// @ts-ignore: decorator
-@inline
-export function spanFour(source: usize, top: f32): void {
-  let min = across(smallest(source), smallest(source + 128), smallest(source + 256), smallest(source + 384), false);
-  const max = across(largest(source), largest(source + 128), largest(source + 256), largest(source + 384), true);
-  if (v128.any_true(f32x4.eq(min, f32x4.splat(0)))) min = signZeros(source, min);
-  const range = f32x4.sub(max, min);
-  // Comparing makes a range of two zeros +0, as it is where both are the first zero.
-  const scale = f32x4.div(f32x4.pmax(f32x4.splat(0), range), f32x4.splat(top));
-  const inverse = f32x4.div(f32x4.splat(1), scale);
-  // A range or an inverse beyond float32 makes all levels zero.
+/** Plain: scales and minimums of sixteen blocks from their extremes. */
+export function span(source: usize, top: f32): void {
   const infinity = f32x4.splat(Infinity);
-  v128.store(SCALE_HALVES, encodeHalves(scale));
-  v128.store(MIN_HALVES, encodeHalves(min));
-  v128.store(OFFSETS, v128.and(min, f32x4.lt(range, infinity)));
-  v128.store(INVERSE_SCALES, v128.and(inverse, f32x4.lt(inverse, infinity)));
+  for (let i: usize = 0; i < 64; i += 16) {
+    extremes(source, EXTREMES);
+    extremes(source + 128, EXTREMES + 16);
+    extremes(source + 256, EXTREMES + 32);
+    extremes(source + 384, EXTREMES + 48);
+    let min = smallest(EXTREMES);
+    if (v128.any_true(f32x4.eq(min, f32x4.splat(0)))) min = signZeros(source, min);
+    const range = f32x4.sub(largest(EXTREMES + 64), min);
+    // Comparing makes a range of two zeros +0, as it is where both are the first zero.
+    const scale = f32x4.div(f32x4.pmax(f32x4.splat(0), range), f32x4.splat(top));
+    const inverse = f32x4.div(f32x4.splat(1), scale);
+    // A range or an inverse beyond float32 makes all levels zero.
+    v128.store(i, v128.and(min, f32x4.lt(range, infinity)), OFFSETS);
+    v128.store(i, v128.and(inverse, f32x4.lt(inverse, infinity)), INVERSE_SCALES);
+    v128.store(i, scale, BLOCK_SCALES);
+    v128.store(i, min, BLOCK_MINS);
+    source += 512;
+  }
+  for (let i: usize = 0; i < 64; i += 16) heads(v128.load(i, BLOCK_SCALES), v128.load(i, BLOCK_MINS), i);
 }
 
-/** Sixteen levels of block i of four; they need no clamping. */
 // @ts-ignore: decorator
 @inline
-export function rounded(x: usize, i: usize): v128 {
-  const offset = v128.load32_splat(OFFSETS + (i << 2));
-  const inverse = v128.load32_splat(INVERSE_SCALES + (i << 2));
-  return i8x16.narrow_i16x8_u(
-    i16x8.narrow_i32x4_s(floor(v128.load(x), offset, inverse), floor(v128.load(x, 16), offset, inverse)),
-    i16x8.narrow_i32x4_s(floor(v128.load(x, 32), offset, inverse), floor(v128.load(x, 48), offset, inverse)),
-  );
-}
-
-// @ts-ignore: decorator
-@inline
-function floor(x: v128, offset: v128, inverse: v128): v128 {
-  const level = f32x4.trunc(f32x4.add(f32x4.mul(f32x4.sub(x, offset), inverse), v128.load(HALF)));
-  return i32x4.sub(f32x4.add(level, v128.load(SHIFT)), v128.load(SHIFT_BITS));
+function heads(scale: v128, min: v128, i: usize): void {
+  v128.store(i, v128.or(encodeHalves(scale), i32x4.shl(encodeHalves(min), 16)), HEADS);
 }
 
 /** Sums of squares of up to four rows; see `meanSquare`. */
@@ -143,19 +153,11 @@ export function searchEight(source: usize, importance: usize, count: usize, vari
   weighByImportance(32, variance);
   search(32, SLOTS);
   for (let i: usize = 0; i < 32; i += 16) {
-    v128.store(SCALE_HALVES + i, encodeHalves(v128.load(SLOTS + i, SCALES)));
-    v128.store(MIN_HALVES + i, encodeHalves(f32x4.neg(v128.load(SLOTS + i, MINS))));
+    heads(v128.load(SLOTS + i, SCALES), f32x4.neg(v128.load(SLOTS + i, MINS)), i);
   }
   for (let i: usize = 0; i < 16; i++) {
     const block = SLOTS + ((i >> 1) << 2);
     const levels = searched(source + (i << 6), load<f32>(block, INVERSES), load<f32>(block, SHIFTS));
     v128.store(LEVELS + (i << 4), i8x16.min_u(levels, i8x16.splat(top)));
   }
-}
-
-/** Scale and minimum of block i. */
-// @ts-ignore: decorator
-@inline
-export function storeHead(i: usize, target: usize): void {
-  store<u32>(target, load<u16>(SCALE_HALVES + (i << 2)) | (<u32>load<u16>(MIN_HALVES + (i << 2)) << 16));
 }

@@ -1,6 +1,6 @@
 // Q4_1, 20 bytes: scale and minimum (see blocks.ts), then byte 4 + i = [ weight 16 + i | weight i ], i = 0 … 15.
 import { decodeHalf } from "@fewbit/assembly";
-import { LEVELS, meanSquare, prepareBlocks, rounded, searchEight, spanFour, STAGED, STAGED_BYTES, storeHead, sumRows } from "./blocks";
+import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, MASK_5, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, SHIFT_5, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -8,30 +8,46 @@ const BYTES: usize = 2 + 2 + 16;
 
 // @ts-ignore: decorator
 @inline
-function pack(i: usize, low: v128, high: v128, target: usize): void {
-  storeHead(i, target);
+function pack(head: u32, low: v128, high: v128, target: usize): void {
+  store<u32>(target, head);
   v128.store(target, v128.or(low, i16x8.shl(high, 4)), 4);
 }
 
-function encodeFour(source: usize, target: usize): void {
-  spanFour(source, 15);
-  for (let i: usize = 0; i < 4; i++) {
-    const x = source + (i << 7);
-    pack(i, rounded(x, i), rounded(x + 64, i), target + i * BYTES);
+/** Four weights of the first half of a block and four of the second as one byte per lane, above bit 1. */
+// @ts-ignore: decorator
+@inline
+function pair(x: usize, offset: v128, inverse: v128): v128 {
+  const half = v128.load(HALF);
+  const low = f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), offset), inverse), half), v128.load(SHIFT_1));
+  const high = f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 64), offset), inverse), half), v128.load(SHIFT_5));
+  return v128.or(v128.and(low, v128.load(MASK_1)), v128.and(high, v128.load(MASK_5)));
+}
+
+function encodeSixteen(source: usize, target: usize): void {
+  span(source, 15);
+  for (let i: usize = 0; i < 64; i += 4) {
+    const offset = v128.load32_splat(i, OFFSETS);
+    const inverse = v128.load32_splat(i, INVERSE_SCALES);
+    const first = i16x8.narrow_i32x4_s(pair(source, offset, inverse), pair(source + 16, offset, inverse));
+    const second = i16x8.narrow_i32x4_s(pair(source + 32, offset, inverse), pair(source + 48, offset, inverse));
+    store<u32>(target, load<u32>(i, HEADS));
+    v128.store(target, i8x16.narrow_i16x8_u(i16x8.shr_u(first, 1), i16x8.shr_u(second, 1)), 4);
+    source += 128;
+    target += BYTES;
   }
 }
 
 export function q4_1_encode(source: usize, target: usize, rows: u32, columns: u32): void {
-  prepareBlocks();
+  prepareBlocks(15);
   let blocks = <usize>rows * <usize>(columns >>> 5);
-  for (; blocks >= 4; blocks -= 4) {
-    encodeFour(source, target);
-    source += 512;
-    target += 4 * BYTES;
+  for (; blocks >= 16; blocks -= 16) {
+    encodeSixteen(source, target);
+    source += 16 << 7;
+    target += 16 * BYTES;
   }
   if (blocks == 0) return;
   memory.copy(STAGED, source, blocks << 7);
-  encodeFour(STAGED, STAGED_BYTES);
+  encodeSixteen(STAGED, STAGED_BYTES);
   memory.copy(target, STAGED_BYTES, blocks * BYTES);
 }
 
@@ -45,7 +61,7 @@ export function q4_1_encode_weighted(source: usize, target: usize, rows: u32, co
       searchEight(source, importance + (b << 7), count, meanSquare(row & 3, columns), 15);
       for (let i: usize = 0; i < count; i++) {
         const l = LEVELS + (i << 5);
-        pack(i, v128.load(l), v128.load(l, 16), target);
+        pack(load<u32>(HEADS + (i << 2)), v128.load(l), v128.load(l, 16), target);
         target += BYTES;
       }
       source += count << 7;

@@ -3,42 +3,62 @@
 //   4       bit 4 of weight i in bit i, i = 0 … 31
 //   8 + i   [ weight 16 + i, bits 3…0 | weight i, bits 3…0 ], i = 0 … 15
 import { decodeHalf } from "@fewbit/assembly";
-import { LEVELS, meanSquare, prepareBlocks, rounded, searchEight, spanFour, STAGED, STAGED_BYTES, storeHead, sumRows } from "./blocks";
+import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
 const BYTES: usize = 2 + 2 + 4 + 16;
 
+/** `low` and `high` hold doubled levels. */
 // @ts-ignore: decorator
 @inline
-function pack(i: usize, low: v128, high: v128, target: usize): void {
-  const nibble = i8x16.splat(15);
-  storeHead(i, target);
-  // Levels are at most 31: shifted by three, bit 4 becomes the sign of its byte.
-  store<u16>(target, <u16>i8x16.bitmask(i16x8.shl(low, 3)), 4);
-  store<u16>(target, <u16>i8x16.bitmask(i16x8.shl(high, 3)), 6);
-  v128.store(target, v128.or(v128.and(low, nibble), i16x8.shl(v128.and(high, nibble), 4)), 8);
+function pack(head: u32, low: v128, high: v128, target: usize): void {
+  store<u32>(target, head);
+  // Twice a level is at most 62: shifted by two, bit 4 of the level becomes the sign of its byte.
+  store<u16>(target, <u16>i8x16.bitmask(i16x8.shl(low, 2)), 4);
+  store<u16>(target, <u16>i8x16.bitmask(i16x8.shl(high, 2)), 6);
+  const lowNibbles = v128.and(i16x8.shr_u(low, 1), i8x16.splat(15));
+  const highNibbles = v128.and(i16x8.shl(high, 3), i8x16.splat(-16));
+  v128.store(target, v128.or(lowNibbles, highNibbles), 8);
 }
 
-function encodeFour(source: usize, target: usize): void {
-  spanFour(source, 31);
-  for (let i: usize = 0; i < 4; i++) {
-    const x = source + (i << 7);
-    pack(i, rounded(x, i), rounded(x + 64, i), target + i * BYTES);
+// @ts-ignore: decorator
+@inline
+function four(x: usize, offset: v128, inverse: v128): v128 {
+  const level = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), offset), inverse), v128.load(HALF));
+  return v128.and(f32x4.add(level, v128.load(SHIFT_1)), v128.load(MASK_1));
+}
+
+// @ts-ignore: decorator
+@inline
+function sixteen(x: usize, offset: v128, inverse: v128): v128 {
+  const first = i16x8.narrow_i32x4_s(four(x, offset, inverse), four(x + 16, offset, inverse));
+  const second = i16x8.narrow_i32x4_s(four(x + 32, offset, inverse), four(x + 48, offset, inverse));
+  return i8x16.narrow_i16x8_u(first, second);
+}
+
+function encodeSixteen(source: usize, target: usize): void {
+  span(source, 31);
+  for (let i: usize = 0; i < 64; i += 4) {
+    const offset = v128.load32_splat(i, OFFSETS);
+    const inverse = v128.load32_splat(i, INVERSE_SCALES);
+    pack(load<u32>(i, HEADS), sixteen(source, offset, inverse), sixteen(source + 64, offset, inverse), target);
+    source += 128;
+    target += BYTES;
   }
 }
 
 export function q5_1_encode(source: usize, target: usize, rows: u32, columns: u32): void {
-  prepareBlocks();
+  prepareBlocks(31);
   let blocks = <usize>rows * <usize>(columns >>> 5);
-  for (; blocks >= 4; blocks -= 4) {
-    encodeFour(source, target);
-    source += 512;
-    target += 4 * BYTES;
+  for (; blocks >= 16; blocks -= 16) {
+    encodeSixteen(source, target);
+    source += 16 << 7;
+    target += 16 * BYTES;
   }
   if (blocks == 0) return;
   memory.copy(STAGED, source, blocks << 7);
-  encodeFour(STAGED, STAGED_BYTES);
+  encodeSixteen(STAGED, STAGED_BYTES);
   memory.copy(target, STAGED_BYTES, blocks * BYTES);
 }
 
@@ -52,7 +72,7 @@ export function q5_1_encode_weighted(source: usize, target: usize, rows: u32, co
       searchEight(source, importance + (b << 7), count, meanSquare(row & 3, columns), 31);
       for (let i: usize = 0; i < count; i++) {
         const l = LEVELS + (i << 5);
-        pack(i, v128.load(l), v128.load(l, 16), target);
+        pack(load<u32>(HEADS + (i << 2)), i16x8.shl(v128.load(l), 1), i16x8.shl(v128.load(l, 16), 1), target);
         target += BYTES;
       }
       source += count << 7;
