@@ -10,11 +10,11 @@
 // super-blocks.
 import { decodeHalf, encodeHalf, nearestInts, transpose } from "@fewbit/assembly";
 import {
-  EMPTY, GRIDS, GRID_BYTES, INVERSE, SCALE, SEARCH_END, W, WX, X,
+  EMPTY, GRIDS, GRID_BYTES, INVERSE, SCALE, W, WX, X,
   makeGrid, searchScales, searchScalesOfAny,
 } from "./grid-search";
 import { levels, levelsOfSearch, storeScaled } from "./levels";
-import { makeRefineConstants, refine, refinedLevels, wantsToMove } from "./refine";
+import { REFINE_END, SUML2, SUMLX, makeRefineConstants, refineLater, refineQueued, refinedLevels } from "./refine";
 
 const LOW: usize = 256 / 8;
 const SCALES: usize = LOW + 256 / 4;
@@ -23,11 +23,20 @@ const BYTES: usize = FACTOR + 2;
 
 const GRID4: usize = GRIDS; // of the weights
 const GRID32: usize = GRIDS + GRID_BYTES; // of the scales
-const STEPS: usize = SEARCH_END; // sixteen floats: what one level is worth
+const STEPS: usize = REFINE_END; // sixteen floats: what one level is worth
 const LEVELS: usize = STEPS + 64; // 256 bytes
-const SUMLX: usize = LEVELS + 256; // without importance, of the first levels, sixteen floats
-const SUML2: usize = SUMLX + 64;
-const TOTALS: usize = LEVELS + 256; // with importance, sums of weights, sixteen floats of each of four super-blocks
+// Without importance:
+const LX: usize = W; // the weights of the search are not needed
+const L2: usize = WX;
+const LEVEL_BITS: usize = LEVELS + 256; // sixteen vectors: first levels plus MAGIC
+const REFINED: usize = LEVEL_BITS + 256; // a word per sub-block: whether it was queued
+const MAGIC: usize = REFINED + 256; // constants: V8 would rebuild them at every use inside loops
+const LOWEST: usize = MAGIC + 16;
+const HIGHEST: usize = LOWEST + 16;
+const MANTISSA: usize = HIGHEST + 16;
+const EXPONENT: usize = MANTISSA + 16;
+// With importance:
+const TOTALS: usize = LEVELS + 256; // sums of weights, sixteen floats of each of four super-blocks
 const VARIANCES: usize = TOTALS + 256; // four floats
 const SOURCES: usize = VARIANCES + 16; // four addresses
 const IMPORTANCES: usize = SOURCES + 16;
@@ -36,18 +45,47 @@ const IMPORTANCES: usize = SOURCES + 16;
 const TINY: f32 = 1e-15;
 
 export function q3_k_encode(source: usize, target: usize, rows: u32, columns: u32): void {
+  makeConstants();
   makeRefineConstants();
-  for (const end = source + <usize>rows * columns * 4; source < end; source += 1024, target += BYTES)
-    encodeBlock(source, target);
+  const blocks = (columns / 256) * rows;
+  for (let block: u32 = 0; block < blocks; block += 4) {
+    encodeUpToFour(source, target, min<u32>(4, blocks - block));
+    source += 4 * 1024;
+    target += 4 * BYTES;
+  }
 }
 
-function encodeBlock(source: usize, target: usize): void {
-  for (let group: usize = 0; group < 4; group++) fitGroup(source + 256 * group, 16 * group);
-  refineBlock(source);
+function makeConstants(): void {
+  v128.store(MAGIC, f32x4.splat(12582912.0)); // 0x4b400000: nearest integer and its bits
+  v128.store(LOWEST, i32x4.splat(0x4b400000 - 4));
+  v128.store(HIGHEST, i32x4.splat(0x4b400000 + 3));
+  v128.store(MANTISSA, i32x4.splat(0x007fffff));
+  v128.store(EXPONENT, i32x4.splat(0x4b000000));
+}
+
+/** Several super-blocks, so that enough sub-blocks are refined side by side. */
+function encodeUpToFour(source: usize, target: usize, count: usize): void {
+  for (let s: usize = 0; s < 16 * count; s += 4)
+    for (let moving = fitGroup(source + 64 * s, 4 * s); moving != 0; moving &= moving - 1) {
+      const each = s + <usize>ctz(moving);
+      refineLater(each, source + 64 * each, load<f32>(4 * each, INVERSE));
+      store<i32>(4 * each, 1, REFINED);
+    }
+  refineQueued(source);
+  for (let b: usize = 0; b < count; b++) packBlock(source + 1024 * b, target + BYTES * b, 64 * b);
+}
+
+/** Rounds the scales of a super-block, whose sub-blocks' results begin at offset `at`. */
+function packBlock(source: usize, target: usize, at: usize): void {
+  for (let p = at; p < at + 64; p += 16) {
+    const suml2 = v128.load(p, SUML2);
+    const scale = v128.and(f32x4.div(v128.load(p, SUMLX), suml2), f32x4.gt(suml2, f32x4.splat(0)));
+    v128.store(p, v128.andnot(scale, v128.load(p, EMPTY)), SCALE);
+  }
   let largest: f32 = 0;
   let max: f32 = 0;
   for (let j: usize = 0; j < 64; j += 4) {
-    const scale = load<f32>(j, SCALE);
+    const scale = load<f32>(at + j, SCALE);
     if (abs<f32>(scale) > largest) {
       largest = abs<f32>(scale);
       max = scale;
@@ -58,17 +96,23 @@ function encodeBlock(source: usize, target: usize): void {
   if (max != 0) {
     const inverse = <f32>-32 / max;
     factor = encodeHalf(<f32>1 / inverse);
-    const a = scaleCodes(0, inverse);
-    const b = scaleCodes(16, inverse);
-    const c = scaleCodes(32, inverse);
-    const d = scaleCodes(48, inverse);
+    const a = scaleCodes(at, inverse);
+    const b = scaleCodes(at + 16, inverse);
+    const c = scaleCodes(at + 32, inverse);
+    const d = scaleCodes(at + 48, inverse);
     codes = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
   }
-  pack(source, target, codes, factor, 0, true);
+  pack(source, target, codes, factor, at, true);
 }
 
-/** First levels and their scale for four sub-blocks: round(inverse · x), where the largest weight becomes −4. */
-function fitGroup(source: usize, at: usize): void {
+/**
+ * First levels and their scale for four sub-blocks: round(inverse · x), where the largest weight becomes −4.
+ *
+ * The levels are then refined one at a time, but only where the largest weight is negative: otherwise all x·l are
+ * ≤ 0, the sum without any one of them is too, and llama.cpp moves nothing. Most of the others stay as they are
+ * as well; the returned bits are the sub-blocks for which a weight has a better level at first sight.
+ */
+function fitGroup(source: usize, at: usize): i32 {
   for (let i: usize = 0; i < 64; i += 16) transpose(source + i, 64, X + 4 * i);
   let largest = f32x4.splat(0);
   let max = largest;
@@ -80,57 +124,50 @@ function fitGroup(source: usize, at: usize): void {
   }
   const empty = f32x4.lt(largest, f32x4.splat(TINY));
   const inverse = f32x4.div(f32x4.splat(-4), max);
-  const highest = f32x4.splat(3);
+  const magic = v128.load(0, MAGIC);
+  const highest = v128.load(0, HIGHEST);
   let sumlx = f32x4.splat(0);
   let suml2 = sumlx;
   for (let p: usize = 0; p < 256; p += 16) {
     const x = v128.load(p, X);
-    const level = f32x4.pmin(highest, f32x4.nearest(f32x4.mul(inverse, x)));
+    const bits = i32x4.min_s(highest, f32x4.add(f32x4.mul(inverse, x), magic));
+    const level = f32x4.sub(bits, magic);
     const w = f32x4.mul(x, x);
-    sumlx = f32x4.add(sumlx, f32x4.mul(f32x4.mul(w, x), level));
-    suml2 = f32x4.add(suml2, f32x4.mul(f32x4.mul(w, level), level));
+    const lx = f32x4.mul(f32x4.mul(w, x), level);
+    const l2 = f32x4.mul(f32x4.mul(w, level), level);
+    sumlx = f32x4.add(sumlx, lx);
+    suml2 = f32x4.add(suml2, l2);
+    v128.store(p, bits, LEVEL_BITS);
+    v128.store(p, lx, LX);
+    v128.store(p, l2, L2);
   }
-  const scale = v128.and(f32x4.div(sumlx, suml2), f32x4.gt(suml2, f32x4.splat(0)));
-  v128.store(at, v128.andnot(scale, empty), SCALE);
   v128.store(at, inverse, INVERSE);
   v128.store(at, empty, EMPTY);
+  v128.store(at, i32x4.splat(0), REFINED);
   v128.store(at, sumlx, SUMLX);
   v128.store(at, suml2, SUML2);
+  return i32x4.bitmask(v128.andnot(v128.and(otherLevels(sumlx, suml2), f32x4.lt(max, f32x4.splat(0))), empty));
 }
 
-/**
- * Improves levels one at a time. Only where the largest weight is negative: otherwise all x·l are ≤ 0, the sum
- * without any one of them is too, and llama.cpp moves nothing. First all candidates are asked, which keeps the
- * processor busy; then those that move are worked on, one after the other.
- */
-function refineBlock(source: usize): void {
-  let moving = 0;
-  for (let left = candidates(); left != 0; left &= left - 1) {
-    const j = ctz(left);
-    const p = 4 * <usize>j;
-    const moves = wantsToMove(
-      source + 16 * p, load<f32>(p, INVERSE), load<f32>(p, SUMLX), load<f32>(p, SUML2),
-    );
-    moving |= <i32>moves << j;
-  }
-  for (; moving != 0; moving &= moving - 1) refineSubBlock(source, 4 * <usize>ctz(moving));
-}
-
-function refineSubBlock(source: usize, p: usize): void {
-  const scale = refine(source + 16 * p, load<f32>(p, INVERSE), load<f32>(p, SUMLX), load<f32>(p, SUML2));
-  store<f32>(p, scale, SCALE);
-}
-
-/** One bit per sub-block that is not empty and whose largest weight is negative. */
+/** Lanes in which the level that suits a weight best, all others kept, is not the one it has. */
 // @ts-ignore: decorator
 @inline
-function candidates(): i32 {
-  const zero = f32x4.splat(0);
-  const a = v128.andnot(f32x4.gt(v128.load(0, INVERSE), zero), v128.load(0, EMPTY));
-  const b = v128.andnot(f32x4.gt(v128.load(0, INVERSE + 16), zero), v128.load(0, EMPTY + 16));
-  const c = v128.andnot(f32x4.gt(v128.load(0, INVERSE + 32), zero), v128.load(0, EMPTY + 32));
-  const d = v128.andnot(f32x4.gt(v128.load(0, INVERSE + 48), zero), v128.load(0, EMPTY + 48));
-  return i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
+function otherLevels(sumlx: v128, suml2: v128): v128 {
+  const magic = v128.load(0, MAGIC);
+  const lowest = v128.load(0, LOWEST);
+  const highest = v128.load(0, HIGHEST);
+  const mantissa = v128.load(0, MANTISSA);
+  const exponent = v128.load(0, EXPONENT);
+  let other = i32x4.splat(0);
+  for (let p: usize = 0; p < 256; p += 16) {
+    const l2 = f32x4.sub(suml2, v128.load(p, L2));
+    const lx = f32x4.sub(sumlx, v128.load(p, LX));
+    const quotient = f32x4.div(f32x4.mul(v128.load(p, X), l2), lx);
+    const bits = v128.or(exponent, v128.and(mantissa, f32x4.add(quotient, magic)));
+    const best = i32x4.max_s(lowest, i32x4.min_s(highest, bits));
+    other = v128.or(other, v128.xor(best, v128.load(p, LEVEL_BITS)));
+  }
+  return i32x4.ne(other, i32x4.splat(0));
 }
 
 /** Four scales as 0 … 63. llama.cpp keeps the rounded number in a signed byte, where infinity becomes 0. */
@@ -266,12 +303,8 @@ function pack(source: usize, target: usize, codes: v128, factor: u16, at: usize,
 /** Where the scale became zero, the levels of the search stay: rare, so they are found again. */
 function searchedLevels(x: usize, at: usize, refined: bool): v128 {
   if (load<u32>(at, EMPTY)) return i8x16.splat(0);
-  const inverse = load<f32>(at, INVERSE);
-  if (refined && inverse > 0) {
-    refine(x, inverse, load<f32>(at, SUMLX), load<f32>(at, SUML2));
-    return refinedLevels();
-  }
-  return levelsOfSearch(x, f32x4.splat(inverse), i32x4.splat(4), i8x16.splat(7));
+  if (refined && load<i32>(at, REFINED)) return refinedLevels(at >> 2);
+  return levelsOfSearch(x, f32x4.splat(load<f32>(at, INVERSE)), i32x4.splat(4), i8x16.splat(7));
 }
 
 // @ts-ignore: decorator
