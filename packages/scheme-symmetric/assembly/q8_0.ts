@@ -1,4 +1,4 @@
-import { decodeHalf, decodeHalves, encodeHalves } from "@fewbit/assembly";
+import { decodeHalf, encodeHalves } from "@fewbit/assembly";
 import { encodeInFours } from "./blocks";
 import { highestOfEach, largest32 } from "./extremes";
 
@@ -11,6 +11,11 @@ const SIGN: usize = 0; //        the sign bit
 const HALF: usize = 16; //       the largest number below ½: truncating x ± HALF rounds halves away from zero
 const SHIFT: usize = 32; //      adding 1.5·2²³ leaves an integer in the low bits …
 const SHIFTED: usize = 48; //    … and subtracting this pattern leaves it alone
+// Half precision: see decodeHalves in @fewbit/assembly.
+const EXPONENT: usize = 64;
+const FACTOR: usize = 80;
+const ONE_HALF: usize = 96; //   its bits are 126 << 23
+const NORMAL: usize = 112; //    twice the smallest normal half
 
 /** round(x · inverse) of 16 weights as bytes. */
 // @ts-ignore: decorator
@@ -100,14 +105,30 @@ function decode(source: usize, target: usize, scale: v128): void {
   decode8(source + 26, target + 96, scale);
 }
 
-/** Four scales at once: one by one they would take longer than the levels. */
+/** The scales of four blocks: `decodeHalves` of @fewbit/assembly with its constants in memory. */
+// @ts-ignore: decorator
+@inline
+function scalesOfFour(source: usize): v128 {
+  let halves = v128.load32_zero(source);
+  halves = v128.load16_lane(source, halves, 2, BLOCK);
+  halves = v128.load16_lane(source, halves, 4, 2 * BLOCK);
+  halves = v128.load16_lane(source, halves, 6, 3 * BLOCK);
+  const high = i32x4.shl(halves, 16);
+  const twice = i32x4.add(high, high);
+  const normal = f32x4.mul(i32x4.add(i32x4.shr_u(twice, 4), v128.load(EXPONENT)), v128.load(FACTOR));
+  const small = f32x4.sub(v128.or(i32x4.shr_u(twice, 17), v128.load(ONE_HALF)), v128.load(ONE_HALF));
+  const sign = v128.and(high, v128.load(SIGN));
+  return v128.or(sign, v128.bitselect(small, normal, i32x4.lt_u(twice, v128.load(NORMAL))));
+}
+
 export function q8_0_decode(source: usize, target: usize, blocks: u32): void {
+  v128.store(SIGN, i32x4.splat(0x80000000));
+  v128.store(EXPONENT, i32x4.splat(0x70000000));
+  v128.store(FACTOR, i32x4.splat(0x07800000));
+  v128.store(ONE_HALF, f32x4.splat(0.5));
+  v128.store(NORMAL, i32x4.splat(1 << 27));
   for (; blocks >= 4; blocks -= 4, source += 4 * BLOCK, target += 4 * WEIGHTS) {
-    let halves = v128.load32_zero(source);
-    halves = v128.load16_lane(source, halves, 2, 34);
-    halves = v128.load16_lane(source, halves, 4, 68);
-    halves = v128.load16_lane(source, halves, 6, 102);
-    const scales = decodeHalves(v128.and(halves, i32x4.splat(0xffff)));
+    const scales = scalesOfFour(source);
     decode(source, target, v128.shuffle<f32>(scales, scales, 0, 0, 0, 0));
     decode(source + BLOCK, target + WEIGHTS, v128.shuffle<f32>(scales, scales, 1, 1, 1, 1));
     decode(source + 2 * BLOCK, target + 2 * WEIGHTS, v128.shuffle<f32>(scales, scales, 2, 2, 2, 2));
