@@ -22,5 +22,6 @@ export { type Pruned, pruneLayers } from "./prune.js";
 export { openGguf, reader } from "./reader.js";
 export { aliases, recipes } from "./recipes.js";
 export { type Scan, type ScannedTensor, scan } from "./scan.js";
+export { schemeRecipe } from "./scheme-recipe.js";
 export { fileTypeName, type TensorType, tensorTypes } from "./types.js";
 export { writer } from "./writer.js";
