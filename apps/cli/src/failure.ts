@@ -19,7 +19,10 @@ export interface Ending {
 export function endingOf(thrown: unknown): Ending {
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return { exit: 0 };
-    const message = thrown.message.replace(/^error: /, "").split("\n");
+    const message =
+      thrown.code === "commander.help"
+        ? ["no command is given"]
+        : thrown.message.replace(/^error: /, "").split("\n");
     const failure = toFailure(
       new FewbitError(
         "E_USAGE",

@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+import { FewbitError } from "@fewbit/core";
+import { run } from "./program.js";
+
+// A reader that goes away (`fewbit inspect … | head`) is no error, and does not stop a file from being written.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+
+const statuses = { SIGINT: 130, SIGTERM: 143, SIGHUP: 143 } as const;
+const controller = new AbortController();
+let stopped: number | undefined;
+for (const [name, status] of Object.entries(statuses) as [keyof typeof statuses, number][])
+  process.on(name, () => {
+    // The first stops the run in good order; whoever insists gets out at once.
+    if (stopped !== undefined) process.exit(status);
+    stopped = status;
+    controller.abort(new FewbitError("E_ABORTED", `Stopped by ${name}; no output was left behind.`));
+  });
+
+const status = await run(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  cwd: process.cwd(),
+  signal: controller.signal,
+});
+// A request that hangs must not keep a stopped program alive; otherwise the process ends when its work has.
+if (stopped !== undefined) process.exit(status === 130 ? stopped : status);
+process.exitCode = status;

@@ -1,0 +1,77 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addInspect } from "./commands/inspect.js";
+import { addQuantize } from "./commands/quantize.js";
+import { addRecipes } from "./commands/recipes.js";
+import { addSchemes } from "./commands/schemes.js";
+import { describe, endingOf, failureJson } from "./failure.js";
+import { escapeControls, toJson } from "./render.js";
+import { examples, type Surroundings } from "./session.js";
+
+export const version: string = (
+  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
+).version;
+
+/** The command line without its effects: also what the documentation is made from. */
+export function createProgram(world: Surroundings): Command {
+  const program = new Command("fewbit")
+    .description(
+      "Quantize large language models on your own machine: one npm install, no Python, no compiler.",
+    )
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand("help [command]", "show help of a command")
+    .showSuggestionAfterError()
+    .addHelpText(
+      "after",
+      examples(
+        "fewbit quantize model-f16.gguf --type Q4_K_M",
+        "fewbit quantize model-f16.gguf --type Q4_K_M --dry-run",
+        "fewbit inspect model-f16.gguf",
+        "fewbit recipes",
+      ) +
+        "\nExit status: 0 done, 1 a bug of ours or of a plugin, 2 usage, 3 bad input, 4 input/output or space,\n5 busy, 130 or 143 stopped.\n",
+    );
+  addQuantize(program, world);
+  addInspect(program, world);
+  addSchemes(program, world);
+  addRecipes(program, world);
+  const write = {
+    writeOut: (text: string) => void world.stdout.write(text),
+    // Errors are thrown and put into our own form by `run`; the rest is help.
+    writeErr: (text: string) => {
+      if (!text.startsWith("error:")) world.stderr.write(text);
+    },
+  };
+  for (const command of [program, ...program.commands]) command.exitOverride().configureOutput(write);
+  return program;
+}
+
+/** Runs one command line (without `node` and the script) and returns the exit status. */
+export async function run(argv: readonly string[], world: Surroundings): Promise<number> {
+  const json = flag(argv, "--json");
+  const debug = flag(argv, "--debug");
+  try {
+    await createProgram(world).parseAsync([...argv], { from: "user" });
+    return 0;
+  } catch (thrown) {
+    // A run that was stopped may end in any error of something cut short; the reason is what counts.
+    const { exit, failure } = endingOf(world.signal.aborted ? world.signal.reason : thrown);
+    if (failure === undefined) return exit;
+    if (json) world.stdout.write(`${toJson(failureJson(failure, debug))}\n`);
+    else {
+      const colour = world.stderr.isTTY === true && process.env.NO_COLOR === undefined;
+      const text = describe(failure);
+      world.stderr.write(`${colour ? text.replace(/^error\[\w+\]/, "\x1b[31m$&\x1b[39m") : text}\n`);
+      if (debug && failure.stack !== undefined)
+        world.stderr.write(`${failure.stack.split("\n").map(escapeControls).join("\n")}\n`);
+    }
+    return exit;
+  }
+}
+
+/** Whether a flag was given, asked before parsing so that even a usage error is printed as was wanted. */
+const flag = (argv: readonly string[], name: string): boolean => {
+  const end = argv.indexOf("--");
+  return (end < 0 ? argv : argv.slice(0, end)).includes(name);
+};
