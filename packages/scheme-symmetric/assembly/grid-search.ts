@@ -23,15 +23,16 @@ const BEST: usize = MAX + 16;
 
 /** Grids, as `makeGrid` writes them: each takes GRID_BYTES. */
 export const GRIDS: usize = BEST + 16;
-export const GRID_BYTES: usize = 22 * 16;
+export const GRID_BYTES: usize = 26 * 16;
 /** First free address. */
 export const SEARCH_END: usize = GRIDS + 2 * GRID_BYTES;
 
-// A grid: −reach, its eighteen neighbours in order of trial, the highest level, and the scaled element above which
-// some trial may need it. Vectors in memory, because V8 would rebuild constants at every use inside loops.
+// A grid: −reach, its eighteen neighbours in order of trial, the highest level, and for every three neighbours the
+// scaled element above which they may exceed it. Vectors in memory, because V8 would rebuild constants at every use
+// inside loops.
 const NEIGHBOURS: usize = 16;
 const HIGHEST: usize = 19 * 16;
-const PEAK: usize = 20 * 16;
+const PEAKS: usize = 20 * 16;
 
 /** Below this a block counts as all zero. */
 const TINY: f32 = 1e-15;
@@ -45,7 +46,11 @@ export function makeGrid(at: usize, reach: f32): void {
     p += 16;
   }
   v128.store(at, f32x4.splat(reach - 1), HIGHEST);
-  v128.store(at, f32x4.splat(<f32>0.999 * (reach - <f32>0.5) * reach / (reach + <f32>0.9)), PEAK);
+  p = at + PEAKS;
+  for (let t: f32 = -7; t <= 9; t += t == -1 ? 4 : 3) {
+    v128.store(p, f32x4.splat(<f32>0.999 * (reach - <f32>0.5) * reach / (reach + <f32>0.1 * t)));
+    p += 16;
+  }
 }
 
 /** llama.cpp's rounding in full: it turns NaN into 0. Elements alone need it, weights are finite. */
@@ -117,13 +122,23 @@ function tryThree(grid: usize, neighbours: usize, size: usize, at: usize, high: 
   keepBetter(inverseC, lxC, l2C, at);
 }
 
-/** t = −9 … −1 and 1 … 3 stay above −reach − ½ and never need the lower clamp; t = 4 … 9 may. */
+/**
+ * t = −9 … −1 and 1 … 3 stay above −reach − ½ and never need the lower clamp; t = 4 … 9 may.
+ * @param peak the highest element scaled by the inverse of t = 0
+ */
 // @ts-ignore: decorator
 @inline
-function tryAll(grid: usize, size: usize, at: usize, high: bool, finite: bool): void {
+function tryAll(grid: usize, size: usize, at: usize, peak: v128, finite: bool): void {
   let p = grid + NEIGHBOURS;
-  for (const end = p + 12 * 16; p < end; p += 48) tryThree(grid, p, size, at, high, false, finite);
-  for (const end = p + 6 * 16; p < end; p += 48) tryThree(grid, p, size, at, high, true, finite);
+  let limit = grid + PEAKS;
+  for (const end = p + 12 * 16; p < end; p += 48, limit += 16) {
+    if (!finite || v128.any_true(f32x4.gt(peak, v128.load(limit)))) tryThree(grid, p, size, at, true, false, finite);
+    else tryThree(grid, p, size, at, false, false, finite);
+  }
+  for (const end = p + 6 * 16; p < end; p += 48, limit += 16) {
+    if (!finite || v128.any_true(f32x4.gt(peak, v128.load(limit)))) tryThree(grid, p, size, at, true, true, finite);
+    else tryThree(grid, p, size, at, false, true, finite);
+  }
 }
 
 // @ts-ignore: decorator
@@ -157,8 +172,7 @@ function search(grid: usize, size: usize, at: usize, finite: bool): void {
   v128.store(at, scale, SCALE);
   v128.store(at, inverse, INVERSE);
   v128.store(at, empty, EMPTY);
-  if (!finite || v128.any_true(f32x4.gt(peak, v128.load(grid, PEAK)))) tryAll(grid, size, at, true, finite);
-  else tryAll(grid, size, at, false, finite);
+  tryAll(grid, size, at, peak, finite);
   v128.store(at, v128.andnot(v128.load(at, SCALE), empty), SCALE);
 }
 
