@@ -3,7 +3,6 @@
 //   0   d   half: scale          weight = d · level + m
 //   2   m   half: minimum
 //   4   packed levels, of which byte i of the last sixteen holds the low bits of weights i and 16 + i
-import { encodeHalves } from "@fewbit/assembly";
 import { searched } from "./levels";
 import { INVERSES, loadGroups, MINS, SCALES, search, SHIFTS, SLOTS, W, X } from "./search";
 import { fourSums } from "./sums";
@@ -22,16 +21,31 @@ export const SHIFT_1: usize = HALF + 16;
 export const SHIFT_5: usize = HALF + 32;
 export const MASK_1: usize = HALF + 48;
 export const MASK_5: usize = HALF + 64;
-const EXTREMES: usize = HALF + 80;
+const HEAD_CONSTANTS: usize = HALF + 80;
+const EXTREMES: usize = HEAD_CONSTANTS + 128;
 const SUMS: usize = EXTREMES + 128;
 /** Levels of eight blocks, one byte each. */
 export const LEVELS: usize = SUMS + 16;
 /** Room for incomplete runs of blocks: weights, importance, bytes. */
-export const STAGED: usize = 13312;
+export const STAGED: usize = 14336;
 const STAGED_IMPORTANCE: usize = STAGED + 1024;
 export const STAGED_BYTES: usize = STAGED + 2048;
 
+/** For both encoders. */
+export function prepareHeads(): void {
+  v128.store(HEAD_CONSTANTS, i32x4.splat(0x7fffffff));
+  v128.store(HEAD_CONSTANTS, i32x4.splat(0xff000000), 16);
+  v128.store(HEAD_CONSTANTS, i32x4.splat(0x71000000), 32);
+  v128.store(HEAD_CONSTANTS, f32x4.splat(reinterpret<f32>(0x77800000)), 48); // 2¹¹²
+  v128.store(HEAD_CONSTANTS, f32x4.splat(reinterpret<f32>(0x08800000)), 64); // 2⁻¹¹⁰
+  v128.store(HEAD_CONSTANTS, i32x4.splat(0x07800000), 80);
+  v128.store(HEAD_CONSTANTS, i32x4.splat(0x7c00), 96);
+  v128.store(HEAD_CONSTANTS, i32x4.splat(0x0fff), 112);
+}
+
+/** For the plain encoder. */
 export function prepareBlocks(top: i32): void {
+  prepareHeads();
   v128.store(HALF, f32x4.splat(0.5));
   // Adding 2^(23 − k) − 2^(−k − 1) puts the integer part above bit k, rounded down, for numbers from ½ to below 32.
   v128.store(SHIFT_1, f32x4.splat(<f32>(4194304.0 - 0.25)));
@@ -123,10 +137,24 @@ export function span(source: usize, top: f32): void {
   for (let i: usize = 0; i < 64; i += 16) heads(v128.load(i, BLOCK_SCALES), v128.load(i, BLOCK_MINS), i);
 }
 
+/** The size of a number as a half: `encodeHalves` without sign and NaN, and with constants from memory. */
+// @ts-ignore: decorator
+@inline
+function halfSize(f: v128): v128 {
+  const scaled = f32x4.mul(f32x4.mul(v128.and(f, v128.load(HEAD_CONSTANTS)), v128.load(HEAD_CONSTANTS, 48)), v128.load(HEAD_CONSTANTS, 64));
+  const exponent = i32x4.max_u(v128.and(i32x4.add(f, f), v128.load(HEAD_CONSTANTS, 16)), v128.load(HEAD_CONSTANTS, 32));
+  const bits = f32x4.add(i32x4.add(i32x4.shr_u(exponent, 1), v128.load(HEAD_CONSTANTS, 80)), scaled);
+  return i32x4.add(v128.and(i32x4.shr_u(bits, 13), v128.load(HEAD_CONSTANTS, 96)), v128.and(bits, v128.load(HEAD_CONSTANTS, 112)));
+}
+
+/** Scale and minimum of four blocks as their first four bytes. */
 // @ts-ignore: decorator
 @inline
 function heads(scale: v128, min: v128, i: usize): void {
-  v128.store(i, v128.or(encodeHalves(scale), i32x4.shl(encodeHalves(min), 16)), HEADS);
+  const scaleSigns = i32x4.shr_u(v128.andnot(scale, v128.load(HEAD_CONSTANTS)), 16);
+  const minSigns = v128.andnot(min, v128.load(HEAD_CONSTANTS));
+  const sizes = v128.or(halfSize(scale), i32x4.shl(halfSize(min), 16));
+  v128.store(i, v128.or(sizes, v128.or(scaleSigns, minSigns)), HEADS);
 }
 
 /** Sums of squares of up to four rows; see `meanSquare`. */

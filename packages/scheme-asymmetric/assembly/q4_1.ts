@@ -1,6 +1,6 @@
 // Q4_1, 20 bytes: scale and minimum (see blocks.ts), then byte 4 + i = [ weight 16 + i | weight i ], i = 0 … 15.
 import { decodeHalf } from "@fewbit/assembly";
-import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, MASK_5, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, SHIFT_5, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
+import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, MASK_5, meanSquare, OFFSETS, prepareBlocks, prepareHeads, searchEight, SHIFT_1, SHIFT_5, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -13,25 +13,44 @@ function pack(head: u32, low: v128, high: v128, target: usize): void {
   v128.store(target, v128.or(low, i16x8.shl(high, 4)), 4);
 }
 
-/** Four weights of the first half of a block and four of the second as one byte per lane, above bit 1. */
+/** A level above bit k of its lane, where `shift` belongs to k: see prepareBlocks. */
 // @ts-ignore: decorator
 @inline
-function pair(x: usize, offset: v128, inverse: v128): v128 {
-  const half = v128.load(HALF);
-  const low = f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), offset), inverse), half), v128.load(SHIFT_1));
-  const high = f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 64), offset), inverse), half), v128.load(SHIFT_5));
-  return v128.or(v128.and(low, v128.load(MASK_1)), v128.and(high, v128.load(MASK_5)));
+function level(x: v128, offset: v128, inverse: v128, half: v128, shift: v128): v128 {
+  return f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(x, offset), inverse), half), shift);
 }
 
 function encodeSixteen(source: usize, target: usize): void {
   span(source, 15);
+  const half = v128.load(HALF);
+  const shift1 = v128.load(SHIFT_1);
+  const shift5 = v128.load(SHIFT_5);
+  const mask1 = v128.load(MASK_1);
+  const mask5 = v128.load(MASK_5);
   for (let i: usize = 0; i < 64; i += 4) {
     const offset = v128.load32_splat(i, OFFSETS);
     const inverse = v128.load32_splat(i, INVERSE_SCALES);
-    const first = i16x8.narrow_i32x4_s(pair(source, offset, inverse), pair(source + 16, offset, inverse));
-    const second = i16x8.narrow_i32x4_s(pair(source + 32, offset, inverse), pair(source + 48, offset, inverse));
+    // One byte per lane, above bit 1: a weight of the first half of the block and one of the second.
+    const a = v128.or(
+      v128.and(level(v128.load(source), offset, inverse, half, shift1), mask1),
+      v128.and(level(v128.load(source, 64), offset, inverse, half, shift5), mask5),
+    );
+    const b = v128.or(
+      v128.and(level(v128.load(source, 16), offset, inverse, half, shift1), mask1),
+      v128.and(level(v128.load(source, 80), offset, inverse, half, shift5), mask5),
+    );
+    const c = v128.or(
+      v128.and(level(v128.load(source, 32), offset, inverse, half, shift1), mask1),
+      v128.and(level(v128.load(source, 96), offset, inverse, half, shift5), mask5),
+    );
+    const d = v128.or(
+      v128.and(level(v128.load(source, 48), offset, inverse, half, shift1), mask1),
+      v128.and(level(v128.load(source, 112), offset, inverse, half, shift5), mask5),
+    );
+    const first = i16x8.shr_u(i16x8.narrow_i32x4_s(a, b), 1);
+    const second = i16x8.shr_u(i16x8.narrow_i32x4_s(c, d), 1);
     store<u32>(target, load<u32>(i, HEADS));
-    v128.store(target, i8x16.narrow_i16x8_u(i16x8.shr_u(first, 1), i16x8.shr_u(second, 1)), 4);
+    v128.store(target, i8x16.narrow_i16x8_u(first, second), 4);
     source += 128;
     target += BYTES;
   }
@@ -52,6 +71,7 @@ export function q4_1_encode(source: usize, target: usize, rows: u32, columns: u3
 }
 
 export function q4_1_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
+  prepareHeads();
   prepareSearch(15, -0.9, 0.05, 36);
   const perRow = <usize>(columns >>> 5);
   for (let row: u32 = 0; row < rows; row++) {

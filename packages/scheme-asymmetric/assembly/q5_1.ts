@@ -3,7 +3,7 @@
 //   4       bit 4 of weight i in bit i, i = 0 … 31
 //   8 + i   [ weight 16 + i, bits 3…0 | weight i, bits 3…0 ], i = 0 … 15
 import { decodeHalf } from "@fewbit/assembly";
-import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
+import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, prepareHeads, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -22,27 +22,32 @@ function pack(head: u32, low: v128, high: v128, target: usize): void {
   v128.store(target, v128.or(lowNibbles, highNibbles), 8);
 }
 
+/** Twice a level in every lane. */
 // @ts-ignore: decorator
 @inline
-function four(x: usize, offset: v128, inverse: v128): v128 {
-  const level = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), offset), inverse), v128.load(HALF));
-  return v128.and(f32x4.add(level, v128.load(SHIFT_1)), v128.load(MASK_1));
-}
-
-// @ts-ignore: decorator
-@inline
-function sixteen(x: usize, offset: v128, inverse: v128): v128 {
-  const first = i16x8.narrow_i32x4_s(four(x, offset, inverse), four(x + 16, offset, inverse));
-  const second = i16x8.narrow_i32x4_s(four(x + 32, offset, inverse), four(x + 48, offset, inverse));
-  return i8x16.narrow_i16x8_u(first, second);
+function level(x: v128, offset: v128, inverse: v128, half: v128, shift: v128, mask: v128): v128 {
+  return v128.and(f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(x, offset), inverse), half), shift), mask);
 }
 
 function encodeSixteen(source: usize, target: usize): void {
   span(source, 31);
+  const half = v128.load(HALF);
+  const shift = v128.load(SHIFT_1);
+  const mask = v128.load(MASK_1);
   for (let i: usize = 0; i < 64; i += 4) {
     const offset = v128.load32_splat(i, OFFSETS);
     const inverse = v128.load32_splat(i, INVERSE_SCALES);
-    pack(load<u32>(i, HEADS), sixteen(source, offset, inverse), sixteen(source + 64, offset, inverse), target);
+    const a = level(v128.load(source), offset, inverse, half, shift, mask);
+    const b = level(v128.load(source, 16), offset, inverse, half, shift, mask);
+    const c = level(v128.load(source, 32), offset, inverse, half, shift, mask);
+    const d = level(v128.load(source, 48), offset, inverse, half, shift, mask);
+    const low = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+    const e = level(v128.load(source, 64), offset, inverse, half, shift, mask);
+    const f = level(v128.load(source, 80), offset, inverse, half, shift, mask);
+    const g = level(v128.load(source, 96), offset, inverse, half, shift, mask);
+    const h = level(v128.load(source, 112), offset, inverse, half, shift, mask);
+    const high = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(e, f), i16x8.narrow_i32x4_s(g, h));
+    pack(load<u32>(i, HEADS), low, high, target);
     source += 128;
     target += BYTES;
   }
@@ -63,6 +68,7 @@ export function q5_1_encode(source: usize, target: usize, rows: u32, columns: u3
 }
 
 export function q5_1_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
+  prepareHeads();
   prepareSearch(31, -0.9, 0.05, 36);
   const perRow = <usize>(columns >>> 5);
   for (let row: u32 = 0; row < rows; row++) {
