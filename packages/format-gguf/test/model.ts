@@ -1,4 +1,4 @@
-import type { MetadataEntry, Model, TensorInfo } from "@fewbit/core";
+import type { Assignment, Draft, MetadataEntry, Model, TensorInfo } from "@fewbit/core";
 import { tensorTypes } from "../src/types.js";
 
 /** A tensor as a reader would describe it; `shape` is row-major. */
@@ -71,4 +71,34 @@ export function model(options: Architecture): Model {
       ]).flat(),
     ],
   };
+}
+
+/** A draft that stores each tensor as `dtypeOf` says. */
+export function draft(
+  model: Model,
+  metadata: readonly MetadataEntry[] = model.metadata,
+  dtypeOf: (name: string, dtype: string) => string = (_name, dtype) => dtype,
+): Draft {
+  return {
+    metadata,
+    files: model.files.length,
+    tensors: model.tensors.map(({ name, shape, dtype: from, file }) => {
+      const dtype = dtypeOf(name, from);
+      const { block, bytes } = tensorTypes.get(dtype)!;
+      const size = (shape.reduce((a, b) => a * b, 1) / block) * bytes;
+      return { name, dtype, shape, file, parts: [{ name: "", dtype, shape, bytes: size, per: "tensor" }] };
+    }),
+  };
+}
+
+/** What each assignment stores, after rows that no block divides found another type. */
+export function storedTypes(model: Model, assignments: readonly Assignment[]): Map<string, string> {
+  const tensors = new Map(model.tensors.map((t) => [t.name, t]));
+  return new Map(
+    assignments.map(({ tensor, scheme, instead = [] }) => {
+      const { shape, dtype } = tensors.get(tensor)!;
+      const fits = (type: string) => shape.at(-1)! % tensorTypes.get(type)!.block === 0;
+      return [tensor, scheme === "keep" ? dtype : [scheme, ...instead].find(fits)!];
+    }),
+  );
 }

@@ -13,7 +13,7 @@ import { openGguf } from "../src/reader.js";
 import { aliases, recipes } from "../src/recipes.js";
 import { tensorTypes } from "../src/types.js";
 import { alone } from "./build.js";
-import { model, tensor } from "./model.js";
+import { model, storedTypes, tensor } from "./model.js";
 import { missing, shared } from "./shared.js";
 
 const someMatrix: ImportanceMatrix = { tensors: new Map(), datasets: [], chunks: 0 };
@@ -29,16 +29,8 @@ function assign(
 }
 
 /** Tensor → stored type, after what does not fit its rows was replaced. */
-function stored(id: string, from: Model, options: RecipeOptions = {}, importance?: ImportanceMatrix) {
-  const tensors = new Map(from.tensors.map((t) => [t.name, t]));
-  return new Map(
-    assign(id, from, options, importance).map(({ tensor: name, scheme, instead = [] }) => {
-      const { shape, dtype } = tensors.get(name)!;
-      if (scheme === "keep") return [name, dtype];
-      return [name, [scheme, ...instead].find((type) => shape.at(-1)! % tensorTypes.get(type)!.block === 0)!];
-    }),
-  );
-}
+const stored = (id: string, from: Model, options: RecipeOptions = {}, importance?: ImportanceMatrix) =>
+  storedTypes(from, assign(id, from, options, importance));
 
 test("the recipes are llama.cpp's file types, their short names and COPY", () => {
   expect(recipes.map(({ id }) => id).sort()).toEqual(

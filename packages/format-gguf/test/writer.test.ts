@@ -12,25 +12,8 @@ import { recipes } from "../src/recipes.js";
 import { tensorTypes } from "../src/types.js";
 import { writer } from "../src/writer.js";
 import { alone, build, cat, info, pair, small, source, string, u32, u64 } from "./build.js";
+import { draft, storedTypes } from "./model.js";
 import { missing, shared } from "./shared.js";
-
-/** What a plan would ask for: every tensor as it is, or as `dtype` says. */
-function draft(
-  model: Model,
-  metadata = model.metadata,
-  dtypeOf = (_name: string, dtype: string) => dtype,
-): Draft {
-  return {
-    metadata,
-    files: model.files.length,
-    tensors: model.tensors.map(({ name, shape, dtype: from, file }) => {
-      const dtype = dtypeOf(name, from);
-      const { block, bytes } = tensorTypes.get(dtype)!;
-      const size = (shape.reduce((a, b) => a * b, 1) / block) * bytes;
-      return { name, dtype, shape, file, parts: [{ name: "", dtype, shape, bytes: size, per: "tensor" }] };
-    }),
-  };
-}
 
 /** The files of an output, with `fill` in place of each tensor's data. */
 function files(
@@ -370,15 +353,7 @@ describe.skipIf(absent !== undefined)(`files that llama.cpp wrote${absent ? ` ($
         options: {},
         ...(imatrix ? { importance: { tensors: new Map(), datasets: [], chunks: 0 } } : {}),
       };
-      const stored = new Map(
-        recipe.assign(tiny, context).map(({ tensor, scheme, instead = [] }) => {
-          const { shape, dtype } = at.get(tensor)!;
-          const fits = [scheme, ...instead].find(
-            (id) => shape.at(-1)! % (tensorTypes.get(id)?.block ?? 1) === 0,
-          )!;
-          return [tensor, scheme === "keep" ? dtype : fits];
-        }),
-      );
+      const stored = storedTypes(tiny, recipe.assign(tiny, context));
       const ordered = { ...tiny, tensors: [...stored.keys()].map((tensor) => at.get(tensor)!) };
       const plan = draft(ordered, recipe.metadata!(tiny, context), (tensor) => stored.get(tensor)!);
       const output = writer.layout(plan);
