@@ -12,7 +12,7 @@ const q4_1 = blockScheme(
     summary: "4 bits; a scale and a minimum in half precision for every 32 weights.",
     symmetry: "asymmetric",
     importance: "used",
-    minSqnr: 0,
+    minSqnr: 21.8,
     elements: 32,
     bytes: 2 + 2 + 16,
     scales: [
@@ -29,7 +29,7 @@ const q5_1 = blockScheme(
     summary: "5 bits; a scale and a minimum in half precision for every 32 weights.",
     symmetry: "asymmetric",
     importance: "used",
-    minSqnr: 0,
+    minSqnr: 28.2,
     elements: 32,
     bytes: 2 + 2 + 4 + 16,
     scales: [
@@ -46,7 +46,7 @@ const q2_k = blockScheme(
     summary: "2 bits in super-blocks of 256; a four-bit scale and minimum for every 16 weights.",
     symmetry: "asymmetric",
     importance: "used",
-    minSqnr: 0,
+    minSqnr: 10.3,
     elements: 256,
     bytes: 16 + 64 + 2 + 2,
     scales: [
@@ -63,7 +63,7 @@ const q4_k = blockScheme(
     summary: "4 bits in super-blocks of 256; a six-bit scale and minimum for every 32 weights.",
     symmetry: "asymmetric",
     importance: "used",
-    minSqnr: 0,
+    minSqnr: 22.7,
     elements: 256,
     bytes: 2 + 2 + 12 + 128,
     scales: [
@@ -80,7 +80,7 @@ const q5_k = blockScheme(
     summary: "5 bits in super-blocks of 256; a six-bit scale and minimum for every 32 weights.",
     symmetry: "asymmetric",
     importance: "used",
-    minSqnr: 0,
+    minSqnr: 28.6,
     elements: 256,
     bytes: 2 + 2 + 12 + 32 + 128,
     scales: [
