@@ -14,7 +14,10 @@ import {
   makeGrid, searchScales, searchScalesOfAny,
 } from "./grid-search";
 import { levels, levelsOfSearch, storeScaled } from "./levels";
-import { REFINE_END, SUML2, SUMLX, makeRefineConstants, refineLater, refineQueued, refinedLevels } from "./refine";
+import {
+  EXPONENT, HIGHEST, LOWEST, MAGIC, MANTISSA, REFINE_END, SUML2, SUMLX,
+  bestLevels, firstLevels, makeRefineConstants, refineLater, refineQueued, refinedLevels,
+} from "./refine";
 
 const LOW: usize = 256 / 8;
 const SCALES: usize = LOW + 256 / 4;
@@ -28,13 +31,7 @@ const LEVELS: usize = STEPS + 64; // 256 bytes
 // Without importance:
 const LX: usize = W; // the weights of the search are not needed
 const L2: usize = WX;
-const LEVEL_BITS: usize = LEVELS + 256; // sixteen vectors: first levels plus MAGIC
-const REFINED: usize = LEVEL_BITS + 256; // a word per sub-block: whether it was queued
-const MAGIC: usize = REFINED + 256; // constants: V8 would rebuild them at every use inside loops
-const LOWEST: usize = MAGIC + 16;
-const HIGHEST: usize = LOWEST + 16;
-const MANTISSA: usize = HIGHEST + 16;
-const EXPONENT: usize = MANTISSA + 16;
+const LEVEL_BITS: usize = LEVELS + 256; // sixteen vectors: first levels
 // With importance:
 const TOTALS: usize = LEVELS + 256; // sums of weights, sixteen floats of each of four super-blocks
 const VARIANCES: usize = TOTALS + 256; // four floats
@@ -45,7 +42,6 @@ const IMPORTANCES: usize = SOURCES + 16;
 const TINY: f32 = 1e-15;
 
 export function q3_k_encode(source: usize, target: usize, rows: u32, columns: u32): void {
-  makeConstants();
   makeRefineConstants();
   const blocks = (columns / 256) * rows;
   for (let block: u32 = 0; block < blocks; block += 4) {
@@ -55,28 +51,21 @@ export function q3_k_encode(source: usize, target: usize, rows: u32, columns: u3
   }
 }
 
-function makeConstants(): void {
-  v128.store(MAGIC, f32x4.splat(12582912.0)); // 0x4b400000: nearest integer and its bits
-  v128.store(LOWEST, i32x4.splat(0x4b400000 - 4));
-  v128.store(HIGHEST, i32x4.splat(0x4b400000 + 3));
-  v128.store(MANTISSA, i32x4.splat(0x007fffff));
-  v128.store(EXPONENT, i32x4.splat(0x4b000000));
-}
-
 /** Several super-blocks, so that enough sub-blocks are refined side by side. */
 function encodeUpToFour(source: usize, target: usize, count: usize): void {
-  for (let s: usize = 0; s < 16 * count; s += 4)
-    for (let moving = fitGroup(source + 64 * s, 4 * s); moving != 0; moving &= moving - 1) {
-      const each = s + <usize>ctz(moving);
-      refineLater(each, source + 64 * each, load<f32>(4 * each, INVERSE));
-      store<i32>(4 * each, 1, REFINED);
-    }
+  let moving: u64 = 0;
+  for (let s: usize = 0; s < 16 * count; s += 4) moving |= fitGroup(source + 64 * s, 4 * s) << s;
+  for (let left = moving; left != 0; left &= left - 1) {
+    const s = <usize>ctz(left);
+    refineLater(s, source + 64 * s, load<f32>(4 * s, INVERSE));
+  }
   refineQueued(source);
-  for (let b: usize = 0; b < count; b++) packBlock(source + 1024 * b, target + BYTES * b, 64 * b);
+  for (let b: usize = 0; b < count; b++)
+    packBlock(source + 1024 * b, target + BYTES * b, 64 * b, <u32>(moving >> (16 * b)));
 }
 
-/** Rounds the scales of a super-block, whose sub-blocks' results begin at offset `at`. */
-function packBlock(source: usize, target: usize, at: usize): void {
+/** Rounds the scales of a super-block, whose sub-blocks' results begin at offset `at`; `refined` has a bit for each. */
+function packBlock(source: usize, target: usize, at: usize, refined: u32): void {
   for (let p = at; p < at + 64; p += 16) {
     const suml2 = v128.load(p, SUML2);
     const scale = v128.and(f32x4.div(v128.load(p, SUMLX), suml2), f32x4.gt(suml2, f32x4.splat(0)));
@@ -102,7 +91,7 @@ function packBlock(source: usize, target: usize, at: usize): void {
     const d = scaleCodes(at + 48, inverse);
     codes = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
   }
-  pack(source, target, codes, factor, at, true);
+  pack(source, target, codes, factor, at, refined);
 }
 
 /**
@@ -112,7 +101,7 @@ function packBlock(source: usize, target: usize, at: usize): void {
  * ≤ 0, the sum without any one of them is too, and llama.cpp moves nothing. Most of the others stay as they are
  * as well; the returned bits are the sub-blocks for which a weight has a better level at first sight.
  */
-function fitGroup(source: usize, at: usize): i32 {
+function fitGroup(source: usize, at: usize): u64 {
   for (let i: usize = 0; i < 64; i += 16) transpose(source + i, 64, X + 4 * i);
   let largest = f32x4.splat(0);
   let max = largest;
@@ -130,7 +119,7 @@ function fitGroup(source: usize, at: usize): i32 {
   let suml2 = sumlx;
   for (let p: usize = 0; p < 256; p += 16) {
     const x = v128.load(p, X);
-    const bits = i32x4.min_s(highest, f32x4.add(f32x4.mul(inverse, x), magic));
+    const bits = firstLevels(x, inverse, magic, highest);
     const level = f32x4.sub(bits, magic);
     const w = f32x4.mul(x, x);
     const lx = f32x4.mul(f32x4.mul(w, x), level);
@@ -143,10 +132,9 @@ function fitGroup(source: usize, at: usize): i32 {
   }
   v128.store(at, inverse, INVERSE);
   v128.store(at, empty, EMPTY);
-  v128.store(at, i32x4.splat(0), REFINED);
   v128.store(at, sumlx, SUMLX);
   v128.store(at, suml2, SUML2);
-  return i32x4.bitmask(v128.andnot(v128.and(otherLevels(sumlx, suml2), f32x4.lt(max, f32x4.splat(0))), empty));
+  return <u64>i32x4.bitmask(v128.andnot(v128.and(otherLevels(sumlx, suml2), f32x4.lt(max, f32x4.splat(0))), empty));
 }
 
 /** Lanes in which the level that suits a weight best, all others kept, is not the one it has. */
@@ -154,17 +142,15 @@ function fitGroup(source: usize, at: usize): i32 {
 @inline
 function otherLevels(sumlx: v128, suml2: v128): v128 {
   const magic = v128.load(0, MAGIC);
-  const lowest = v128.load(0, LOWEST);
-  const highest = v128.load(0, HIGHEST);
   const mantissa = v128.load(0, MANTISSA);
   const exponent = v128.load(0, EXPONENT);
+  const lowest = v128.load(0, LOWEST);
+  const highest = v128.load(0, HIGHEST);
   let other = i32x4.splat(0);
   for (let p: usize = 0; p < 256; p += 16) {
     const l2 = f32x4.sub(suml2, v128.load(p, L2));
     const lx = f32x4.sub(sumlx, v128.load(p, LX));
-    const quotient = f32x4.div(f32x4.mul(v128.load(p, X), l2), lx);
-    const bits = v128.or(exponent, v128.and(mantissa, f32x4.add(quotient, magic)));
-    const best = i32x4.max_s(lowest, i32x4.min_s(highest, bits));
+    const best = bestLevels(v128.load(p, X), lx, l2, magic, mantissa, exponent, lowest, highest);
     other = v128.or(other, v128.xor(best, v128.load(p, LEVEL_BITS)));
   }
   return i32x4.ne(other, i32x4.splat(0));
@@ -277,13 +263,13 @@ function packWeighted(source: usize, target: usize, b: usize): void {
     codes = levelsOfSearch(
       SCALE + 64 * b, f32x4.splat(load<f32>(256 + 4 * b, INVERSE)), i32x4.splat(32), i8x16.splat(63),
     );
-  pack(source, target, codes, factor, 64 * b, false);
+  pack(source, target, codes, factor, 64 * b, 0);
 }
 
 /** Writes a super-block whose scale codes are known; `at` is where its sub-blocks' results lie. */
 // @ts-ignore: decorator
 @inline
-function pack(source: usize, target: usize, codes: v128, factor: u16, at: usize, refined: bool): void {
+function pack(source: usize, target: usize, codes: v128, factor: u16, at: usize, refined: u32): void {
   store<u16>(target, factor, FACTOR);
   packScales(target, codes);
   storeSteps(codes, decodeHalf(factor));
@@ -294,16 +280,16 @@ function pack(source: usize, target: usize, codes: v128, factor: u16, at: usize,
     const x = source + 64 * j;
     let level: v128;
     if (step != 0) level = levels(x, f32x4.splat(step), zero, highest);
-    else level = searchedLevels(x, at + 4 * j, refined);
+    else level = searchedLevels(x, at + 4 * j, (refined >>> <u32>j) & 1);
     v128.store(16 * j, level, LEVELS);
   }
   packLevels(target);
 }
 
 /** Where the scale became zero, the levels of the search stay: rare, so they are found again. */
-function searchedLevels(x: usize, at: usize, refined: bool): v128 {
+function searchedLevels(x: usize, at: usize, refined: u32): v128 {
   if (load<u32>(at, EMPTY)) return i8x16.splat(0);
-  if (refined && load<i32>(at, REFINED)) return refinedLevels(at >> 2);
+  if (refined) return refinedLevels(at >> 2);
   return levelsOfSearch(x, f32x4.splat(load<f32>(at, INVERSE)), i32x4.splat(4), i8x16.splat(7));
 }
 

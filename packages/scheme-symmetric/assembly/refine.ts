@@ -5,11 +5,11 @@
 //   without weight i:   s = S − x³l,  t = T − x²l²,  its best level n = round(x t ⁄ s)
 //   with n instead:     s + x³n,  t + x²n²,  accepted where s² ⁄ t grows
 //
-// Between two moves nothing changes, so all sixteen weights are judged at once, four vectors of four, against the
-// sums as they stand. The first weight, from the current position on, that wants to move is the one llama.cpp would
-// have come to; it moves, and the sub-block goes to the end of the queue to be judged again. Rounds of different
-// sub-blocks do not depend on each other, which hides the long way from the sums to the next move; for the same
-// reason a round has no branches.
+// Between two moves nothing changes, so the best levels of all sixteen weights are found at once, four vectors of
+// four, against the sums as they stand. The first weight, from the current position on, whose level is another is the
+// one llama.cpp would have come to; it moves (hardly ever is it not accepted), and the sub-block goes to the end of
+// the queue for the next round. Rounds of different sub-blocks do not depend on each other, which hides the long way
+// from the sums to the next move; for the same reason a round has no branches.
 import { SEARCH_END } from "./grid-search";
 
 /** Sub-blocks that may be in work at the same time. */
@@ -19,143 +19,171 @@ export const SUB_BLOCKS: usize = 64;
 export const SUMLX: usize = SEARCH_END;
 export const SUML2: usize = SUMLX + 4 * SUB_BLOCKS;
 
-// Sixteen floats per sub-block: levels, x³l, x²l², x², x³.
+// Sixteen words per sub-block: levels as MAGIC + l, and two terms of the sums, x³l and x²l².
 const LEVEL: usize = SUML2 + 4 * SUB_BLOCKS;
 const LX: usize = LEVEL + 64 * SUB_BLOCKS;
 const L2: usize = LX + 64 * SUB_BLOCKS;
-const SQUARE: usize = L2 + 64 * SUB_BLOCKS;
-const CUBE: usize = SQUARE + 64 * SUB_BLOCKS;
 
-// One word per sub-block: the weight to look at next, and which of the passes it is, 0 … 4.
-const POSITION: usize = CUBE + 64 * SUB_BLOCKS;
+// One word per sub-block: the weight to look at next, which of the passes it is, and the weights whose move was not
+// accepted, one bit each, since the last one that was.
+const POSITION: usize = L2 + 64 * SUB_BLOCKS;
 const PASS: usize = POSITION + 4 * SUB_BLOCKS;
+const REJECTED: usize = PASS + 4 * SUB_BLOCKS;
 const PASSES = 5;
 
-const QUEUE: usize = PASS + 4 * SUB_BLOCKS; // a ring of addresses: 64 · sub-block
-const ENTERED: usize = QUEUE + 4 * SUB_BLOCKS;
+const QUEUE: usize = REJECTED + 4 * SUB_BLOCKS; // a ring of offsets: 64 · sub-block
+const QUEUED: usize = QUEUE + 4 * SUB_BLOCKS;
 
-// What the sixteen weights of one round would become.
-const NEXT: usize = ENTERED + 16;
-const NEXT_LX: usize = NEXT + 64;
-const NEXT_L2: usize = NEXT_LX + 64;
+// Of one round: best levels, and the sums with those of the four weights around the first.
+const BEST: usize = QUEUED + 16;
+const NEXT_SUMLX: usize = BEST + 64;
+const NEXT_SUML2: usize = NEXT_SUMLX + 16;
 
-const CONSTANTS: usize = NEXT_L2 + 64;
-const ONE_LANE: usize = CONSTANTS + 5 * 16;
+// Constants in memory: V8 would rebuild them at every use inside loops.
+export const MAGIC: usize = NEXT_SUML2 + 16;
+export const MANTISSA: usize = MAGIC + 16;
+export const EXPONENT: usize = MANTISSA + 16;
+export const LOWEST: usize = EXPONENT + 16;
+export const HIGHEST: usize = LOWEST + 16;
+const ONE_LANE: usize = HIGHEST + 16; // a vector per lane, and one for none
 /** First free address. */
 export const REFINE_END: usize = ONE_LANE + 5 * 16;
 
 export function makeRefineConstants(): void {
-  v128.store(CONSTANTS, f32x4.splat(12582912.0));
-  v128.store(CONSTANTS, i32x4.splat(0x007fffff), 16);
-  v128.store(CONSTANTS, i32x4.splat(0x00400000 - 4), 32);
-  v128.store(CONSTANTS, i32x4.splat(0x00400000 + 3), 48);
-  v128.store(CONSTANTS, i32x4.splat(0x4b000000), 64);
+  v128.store(MAGIC, f32x4.splat(12582912.0)); // 0x4b400000: adding it rounds, and leaves the integer in the low bits
+  v128.store(MANTISSA, i32x4.splat(0x007fffff));
+  v128.store(EXPONENT, i32x4.splat(0x4b000000));
+  v128.store(LOWEST, i32x4.splat(0x4b400000 - 4));
+  v128.store(HIGHEST, i32x4.splat(0x4b400000 + 3));
   for (let i: usize = 0; i < 16; i++) store<i32>(ONE_LANE + 4 * i, i % 5 == 0 ? -1 : 0);
   v128.store(ONE_LANE, i32x4.splat(0), 64);
-  store<i32>(ENTERED, 0);
+  store<i32>(QUEUED, 0);
 }
 
-/** Queues sub-block `s` of the weights at `x`, whose first levels are round(inverse · x), at most 3. */
+/** First levels as MAGIC + l: round(inverse · x), which is −4 or more and clamped to 3. */
+// @ts-ignore: decorator
+@inline
+export function firstLevels(x: v128, inverse: v128, magic: v128, highest: v128): v128 {
+  return i32x4.min_s(highest, f32x4.add(f32x4.mul(inverse, x), magic));
+}
+
+/** Best levels as MAGIC + n, with llama.cpp's rounding, which wraps far outside of −4 … 3. */
+// @ts-ignore: decorator
+@inline
+export function bestLevels(
+  x: v128, sumlx: v128, suml2: v128,
+  magic: v128, mantissa: v128, exponent: v128, lowest: v128, highest: v128,
+): v128 {
+  const rounded = f32x4.add(f32x4.div(f32x4.mul(x, suml2), sumlx), magic);
+  const bits = v128.or(v128.and(rounded, mantissa), exponent);
+  return i32x4.max_s(lowest, i32x4.min_s(highest, bits));
+}
+
+/** Queues sub-block `s`, whose weights are at `x` and whose first levels are round(inverse · x). */
+// @ts-ignore: decorator
+@inline
 export function refineLater(s: usize, x: usize, inverse: f32): void {
-  const highest = f32x4.splat(3);
   const at = 64 * s;
+  const factor = f32x4.splat(inverse);
+  const magic = v128.load(0, MAGIC);
+  const highest = v128.load(0, HIGHEST);
   for (let p: usize = 0; p < 64; p += 16) {
     const v = v128.load(x + p);
+    const bits = firstLevels(v, factor, magic, highest);
+    const level = f32x4.sub(bits, magic);
     const square = f32x4.mul(v, v);
-    const cube = f32x4.mul(square, v);
-    const level = f32x4.pmin(highest, f32x4.nearest(f32x4.mul(f32x4.splat(inverse), v)));
-    v128.store(at + p, square, SQUARE);
-    v128.store(at + p, cube, CUBE);
-    settle(at + p, square, cube, level);
+    v128.store(at + p, bits, LEVEL);
+    v128.store(at + p, f32x4.mul(f32x4.mul(square, v), level), LX);
+    v128.store(at + p, f32x4.mul(f32x4.mul(square, level), level), L2);
   }
   store<i32>(4 * s, 0, POSITION);
   store<i32>(4 * s, 0, PASS);
-  const entered = load<usize>(0, ENTERED);
-  store<usize>(4 * entered, at, QUEUE);
-  store<usize>(0, entered + 1, ENTERED);
+  store<i32>(4 * s, 0, REJECTED);
+  const queued = load<usize>(0, QUEUED);
+  store<usize>(4 * queued, at, QUEUE);
+  store<usize>(0, queued + 1, QUEUED);
 }
 
 /** Moves levels of the queued sub-blocks until none wants to. `source` holds the weights of sub-block 0. */
 export function refineQueued(source: usize): void {
-  let tail = load<usize>(0, ENTERED);
+  let tail = load<usize>(0, QUEUED);
   for (let head: usize = 0; head != tail; head++) {
     const at = load<usize>(4 * (head % SUB_BLOCKS), QUEUE);
-    const moved = judge(source, at);
     store<usize>(4 * (tail % SUB_BLOCKS), at, QUEUE);
-    tail += moved;
+    tail += round(source, at);
   }
-  store<usize>(0, 0, ENTERED);
+  store<usize>(0, 0, QUEUED);
 }
 
-/** One round of one sub-block: 1 where a level moved, 0 where it is done. */
+/** One round of the sub-block at offset `at`: 1 where it has to come again, 0 where it is done. */
 // @ts-ignore: decorator
 @inline
-function judge(source: usize, at: usize): usize {
+function round(source: usize, at: usize): usize {
   const s = at >> 4;
   const sumlx = v128.load32_splat(s, SUMLX);
   const suml2 = v128.load32_splat(s, SUML2);
-  const sumlx2 = f32x4.mul(sumlx, sumlx);
-  const a = judgeFour(source, at, 0, sumlx, suml2, sumlx2);
-  const b = judgeFour(source, at, 16, sumlx, suml2, sumlx2);
-  const c = judgeFour(source, at, 32, sumlx, suml2, sumlx2);
-  const d = judgeFour(source, at, 48, sumlx, suml2, sumlx2);
-  const moves = i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
+  const a = others(source, at, 0, sumlx, suml2);
+  const b = others(source, at, 16, sumlx, suml2);
+  const c = others(source, at, 32, sumlx, suml2);
+  const d = others(source, at, 48, sumlx, suml2);
+  const all = i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
 
-  // The first one ahead; else, in the next pass, the first of all. A pass without moves ends it.
+  // The first one ahead; else, in the next pass, the first of all.
+  const rejected = load<i32>(s, REJECTED);
+  const moves = all & ~rejected;
   const ahead = moves & (-1 << load<i32>(s, POSITION));
   const wraps = <i32>(ahead == 0);
   const pass = load<i32>(s, PASS) + wraps;
   const candidates = ahead | (moves & -wraps);
   const go = <i32>(candidates != 0) & <i32>(pass < PASSES);
-  const i = <usize>ctz(candidates | 0x8000);
+  const i = ctz(candidates | 0x8000);
   store<i32>(s, pass, PASS);
-  store<i32>(s, <i32>i + 1, POSITION);
+  store<i32>(s, i + 1, POSITION);
 
-  const p = at + ((i << 2) & 48);
-  const lane = v128.load(choose(<i32>(i & 3) << 4, 64, go), ONE_LANE);
-  const level = v128.bitselect(v128.load((i << 2) & 48, NEXT), v128.load(p, LEVEL), lane);
-  settle(p, v128.load(p, SQUARE), v128.load(p, CUBE), level);
-  store<i32>(s, choose(load<i32>(i << 2, NEXT_LX), load<i32>(s, SUMLX), go), SUMLX);
-  store<i32>(s, choose(load<i32>(i << 2, NEXT_L2), load<i32>(s, SUML2), go), SUML2);
+  // The four weights around it, of which one lane counts, or none.
+  const p = <usize>((i << 2) & 48);
+  const q = at + p;
+  const lane = v128.load(<usize>choose((i & 3) << 4, 64, go), ONE_LANE);
+  const x = v128.load(source + q);
+  const square = f32x4.mul(x, x);
+  const bits = v128.load(p, BEST);
+  const level = f32x4.sub(bits, v128.load(0, MAGIC));
+  const lx = f32x4.mul(f32x4.mul(square, x), level);
+  const l2 = f32x4.mul(f32x4.mul(square, level), level);
+  const oldLx = v128.load(q, LX);
+  const oldL2 = v128.load(q, L2);
+  const nextLx = f32x4.add(f32x4.sub(sumlx, oldLx), lx);
+  const nextL2 = f32x4.add(f32x4.sub(suml2, oldL2), l2);
+  const better = v128.and(
+    f32x4.gt(nextL2, f32x4.splat(0)),
+    f32x4.gt(f32x4.mul(f32x4.mul(nextLx, nextLx), suml2), f32x4.mul(f32x4.mul(sumlx, sumlx), nextL2)),
+  );
+  const accepted = v128.and(lane, better);
+  v128.store(q, v128.bitselect(bits, v128.load(q, LEVEL), accepted), LEVEL);
+  v128.store(q, v128.bitselect(lx, oldLx, accepted), LX);
+  v128.store(q, v128.bitselect(l2, oldL2, accepted), L2);
+  v128.store(0, nextLx, NEXT_SUMLX);
+  v128.store(0, nextL2, NEXT_SUML2);
+  const moved = <i32>v128.any_true(accepted);
+  const l = <usize>((i & 3) << 2);
+  store<i32>(s, choose(load<i32>(l, NEXT_SUMLX), load<i32>(s, SUMLX), moved), SUMLX);
+  store<i32>(s, choose(load<i32>(l, NEXT_SUML2), load<i32>(s, SUML2), moved), SUML2);
+  store<i32>(s, (rejected | (1 << i)) & (moved - 1), REJECTED);
   return go;
 }
 
-/** Which of four weights want to move; leaves in NEXT where to. */
+/** Which of four weights would have another level, if they may move at all; leaves in BEST which one. */
 // @ts-ignore: decorator
 @inline
-function judgeFour(source: usize, at: usize, p: usize, sumlx: v128, suml2: v128, sumlx2: v128): v128 {
-  const level = v128.load(at + p, LEVEL);
-  const square = v128.load(at + p, SQUARE);
+function others(source: usize, at: usize, p: usize, sumlx: v128, suml2: v128): v128 {
   const lx = f32x4.sub(sumlx, v128.load(at + p, LX));
   const l2 = f32x4.sub(suml2, v128.load(at + p, L2));
-  const next = bestLevel(f32x4.div(f32x4.mul(v128.load(source + at + p), l2), lx));
-  const nextLx = f32x4.add(lx, f32x4.mul(v128.load(at + p, CUBE), next));
-  const nextL2 = f32x4.add(l2, f32x4.mul(f32x4.mul(square, next), next));
-  v128.store(p, next, NEXT);
-  v128.store(p, nextLx, NEXT_LX);
-  v128.store(p, nextL2, NEXT_L2);
-  const zero = f32x4.splat(0);
-  const better = f32x4.gt(f32x4.mul(f32x4.mul(nextLx, nextLx), suml2), f32x4.mul(sumlx2, nextL2));
-  const possible = v128.and(f32x4.gt(lx, zero), f32x4.gt(nextL2, zero));
-  return v128.and(v128.and(better, possible), f32x4.ne(next, level));
-}
-
-/** Level −4 … 3 of a quotient, with llama.cpp's rounding that wraps far outside of them. */
-// @ts-ignore: decorator
-@inline
-function bestLevel(quotient: v128): v128 {
-  const magic = v128.load(0, CONSTANTS);
-  const bits = v128.and(f32x4.add(quotient, magic), v128.load(0, CONSTANTS + 16));
-  const clamped = i32x4.min_s(i32x4.max_s(bits, v128.load(0, CONSTANTS + 32)), v128.load(0, CONSTANTS + 48));
-  return f32x4.sub(v128.or(clamped, v128.load(0, CONSTANTS + 64)), magic);
-}
-
-// @ts-ignore: decorator
-@inline
-function settle(p: usize, square: v128, cube: v128, level: v128): void {
-  v128.store(p, level, LEVEL);
-  v128.store(p, f32x4.mul(cube, level), LX);
-  v128.store(p, f32x4.mul(f32x4.mul(square, level), level), L2);
+  const bits = bestLevels(
+    v128.load(source + at + p), lx, l2,
+    v128.load(0, MAGIC), v128.load(0, MANTISSA), v128.load(0, EXPONENT), v128.load(0, LOWEST), v128.load(0, HIGHEST),
+  );
+  v128.store(p, bits, BEST);
+  return v128.andnot(f32x4.gt(lx, f32x4.splat(0)), i32x4.eq(bits, v128.load(at + p, LEVEL)));
 }
 
 /** Without a branch: which way it goes is not predictable. */
@@ -167,11 +195,11 @@ function choose(yes: i32, no: i32, condition: i32): i32 {
 
 /** The levels of a sub-block that was queued, as bytes 0 … 7. */
 export function refinedLevels(s: usize): v128 {
-  const four = f32x4.splat(4);
+  const lowest = v128.load(0, LOWEST);
   const p = 64 * s;
-  const a = i32x4.trunc_sat_f32x4_s(f32x4.add(v128.load(p, LEVEL), four));
-  const b = i32x4.trunc_sat_f32x4_s(f32x4.add(v128.load(p, LEVEL + 16), four));
-  const c = i32x4.trunc_sat_f32x4_s(f32x4.add(v128.load(p, LEVEL + 32), four));
-  const d = i32x4.trunc_sat_f32x4_s(f32x4.add(v128.load(p, LEVEL + 48), four));
+  const a = i32x4.sub(v128.load(p, LEVEL), lowest);
+  const b = i32x4.sub(v128.load(p, LEVEL + 16), lowest);
+  const c = i32x4.sub(v128.load(p, LEVEL + 32), lowest);
+  const d = i32x4.sub(v128.load(p, LEVEL + 48), lowest);
   return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
 }
