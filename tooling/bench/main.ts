@@ -5,7 +5,7 @@
 //   --quick                         fewer repetitions
 //   --size <MB>                     of the model whose file is quantized (300)
 //   --source F16 | BF16             its type (BF16)
-//   --memory                        also a model of 4 GiB with holes for weights, to see peak memory
+//   --memory                        also peak memory on a model of 4 GiB, with holes for weights
 //   --folder <folder>               where the models are written (a new temporary folder)
 //   --json                          one JSON document instead of tables
 //   --write                         also into BENCHMARKS.md
@@ -33,6 +33,8 @@ import {
   kernelRow,
   line,
   loadNow,
+  memoryHeading,
+  memoryRow,
   type Report,
   toMarkdown,
 } from "./report.js";
@@ -105,7 +107,7 @@ async function benchFiles(): Promise<void> {
     await benchModel(`random ${source} weights`, small, source, folder, recipes, [1, 2], repeats, false);
     if (options.memory) {
       const large = shapeOfSize(largeShape, 4.2 * 2 ** 30);
-      await benchModel(`zeros as ${source}`, large, source, folder, recipes.slice(0, 1), [1, 2], 1, true);
+      await benchModel(`holes as ${source}`, large, source, folder, recipes.slice(0, 1), [1, 2], 1, true);
     }
   } finally {
     if (options.folder === undefined) rmSync(folder, { recursive: true });
@@ -122,22 +124,26 @@ async function benchModel(
   repeats: number,
   sparse: boolean,
 ): Promise<void> {
-  const widths = [8, 7, 9, 9, 6, 6, 18, 9];
   const path = join(folder, "model.gguf");
   try {
     const size = await writeModel(path, shape, source, sparse);
-    const copies = Array.from({ length: repeats }, () => copyFile(path, join(folder, "copy.gguf")));
+    const copies = Array.from({ length: sparse ? 0 : repeats }, () =>
+      copyFile(path, join(folder, "copy.gguf")),
+    );
     const copy = Math.min(...copies);
+    const widths = sparse ? [8, 7, 9, 9, 9] : [8, 7, 9, 9, 6, 6, 18, 9];
+    print(
+      `\n${name}, ${(size / 1e6).toFixed(0)} MB${sparse ? "" : `; a plain copy takes ${copy.toFixed(2)} s`}`,
+    );
+    print(line(sparse ? memoryHeading : fileHeading, widths));
     const results = [];
-    print(`\n${name}, ${(size / 1e6).toFixed(0)} MB; a plain copy takes ${copy.toFixed(2)} s`);
-    print(line(fileHeading, widths));
     for (const recipe of recipes)
       for (const count of threads) {
         const result = await benchFile(path, recipe, count, repeats, folder);
         results.push(result);
-        print(line(fileRow(result), widths));
+        print(line((sparse ? memoryRow : fileRow)(result), widths));
       }
-    files.push({ source: name, size, copy, results });
+    files.push({ source: name, size, ...(sparse ? {} : { copy }), results });
   } finally {
     rmSync(path, { force: true });
   }

@@ -23,8 +23,8 @@ export interface Report {
     readonly source: string;
     /** Bytes of the model. */
     readonly size: number;
-    /** Seconds of a plain copy. */
-    readonly copy: number;
+    /** Seconds of a plain copy; absent where the weights are holes, whose times say nothing. */
+    readonly copy?: number;
     readonly results: readonly FileResult[];
   }[];
 }
@@ -87,6 +87,15 @@ export const fileRow = (r: FileResult): string[] => [
   yes(r.same),
 ];
 
+export const memoryHeading = ["recipe", "threads", "llama.cpp", "fewbit", "bytes"];
+export const memoryRow = (r: FileResult): string[] => [
+  r.recipe,
+  `${r.threads}`,
+  megabytes(r.theirs.peak),
+  megabytes(r.ours.peak),
+  yes(r.same),
+];
+
 /** A line of fixed columns, so that rows can be printed as they are measured. */
 export const line = (cells: readonly string[], widths: readonly number[]): string =>
   cells.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ");
@@ -113,12 +122,19 @@ export function toMarkdown({ machine, kernels, files }: Report): string {
       markdown([kernelHeading, ...kernels.map(kernelRow)]),
     );
   for (const { source, size, copy, results } of files)
-    sections.push(
-      `## Whole files: ${source}, ${megabytes(size)}`,
-      `fewbit's time is that of the whole program, from its start until the output is on the disk; llama.cpp's is that of ` +
-        "the call alone, and it leaves its output to the operating system. A plain copy of the input, made durable, takes " +
-        `${copy.toFixed(2)} s. llama.cpp maps its input into memory, which counts as its memory on Linux.`,
-      markdown([fileHeading, ...results.map(fileRow)]),
-    );
+    if (copy === undefined)
+      sections.push(
+        `## Peak memory: ${source}, ${megabytes(size)}`,
+        "llama.cpp maps its input into memory, which counts as its memory on Linux.",
+        markdown([memoryHeading, ...results.map(memoryRow)]),
+      );
+    else
+      sections.push(
+        `## Whole files: ${source}, ${megabytes(size)}`,
+        `fewbit's time is that of the whole program, from its start until the output is on the disk; llama.cpp's is ` +
+          "that of the call alone, and it leaves its output to the operating system. A plain copy of the input, made " +
+          `durable, takes ${copy.toFixed(2)} s.`,
+        markdown([fileHeading, ...results.map(fileRow)]),
+      );
   return `${sections.join("\n\n")}\n`;
 }
