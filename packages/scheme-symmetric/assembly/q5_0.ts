@@ -1,7 +1,7 @@
 import { decodeHalf } from "@fewbit/assembly";
 import { encodeInFours } from "./blocks";
 import { levelsOfSearch, storeScaled } from "./levels";
-import { HALVES, HIGHEST, INVERSES, SHIFT, SHIFTED, ZEROS, encodeSearched, fit, levels16, storeConstants } from "./signed-scale";
+import { FIT, HALVES, HIGHEST, INVERSES, SHIFT, SHIFTED, ZEROS, encodeSearched, fit, levels16, storeConstants } from "./signed-scale";
 
 //   block of 32 weights   | scale f16 | fifth bits of all levels u32 | 16 × (level i & 15 | level i + 16 << 4) |   22 bytes
 const WEIGHTS: u32 = 32 * 4;
@@ -25,15 +25,19 @@ function encode(source: usize, target: usize, groups: u32): void {
   const shift = v128.load(SHIFT);
   const shifted = v128.load(SHIFTED);
   const highest = v128.load(HIGHEST);
-  for (; groups > 0; groups--) {
-    fit(source, REACH);
-    for (let lane: usize = 0; lane < 4; lane++, source += WEIGHTS, target += BLOCK) {
-      const inverse = v128.load32_splat(INVERSES + 4 * lane);
-      const zero = v128.load32_splat(ZEROS + 4 * lane);
+  // Fitting the next group while levels of this one are rounded hides the latency of its divisions.
+  fit(source, REACH, 0);
+  for (let at: usize = 0; groups > 0; groups--) {
+    const next = FIT - at;
+    if (groups > 1) fit(source + 4 * WEIGHTS, REACH, next);
+    for (const end = at + 16; at < end; at += 4, source += WEIGHTS, target += BLOCK) {
+      const inverse = v128.load32_splat(at, INVERSES);
+      const zero = v128.load32_splat(at, ZEROS);
       const low = levels16(source, inverse, zero, highest, shift, shifted);
       const high = levels16(source + 64, inverse, zero, highest, shift, shifted);
-      put(target, load<u16>(HALVES + 4 * lane), low, high);
+      put(target, load<u16>(at, HALVES), low, high);
     }
+    at = next;
   }
 }
 

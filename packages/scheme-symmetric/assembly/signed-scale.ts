@@ -12,13 +12,14 @@ export const SHIFT: usize = 0; //      adding 2²³ leaves an integer in the low
 export const SHIFTED: usize = 16; //   … and subtracting this pattern leaves it alone
 export const HIGHEST: usize = 32; //   2 · reach − 1 in every byte
 
-/** Four blocks' scales as halves, inverses, and what is added to a scaled weight. */
+/** A fit: scales of four blocks as halves, their inverses, and what is added to a scaled weight. */
 export const HALVES: usize = 64;
-export const INVERSES: usize = 80;
-export const ZEROS: usize = 96;
+export const INVERSES: usize = HALVES + 16;
+export const ZEROS: usize = HALVES + 32;
+export const FIT: usize = 48;
 
-/** Mean squares of four rows. */
-const MEAN_SQUARES: usize = 112;
+/** Mean squares of four rows; two fits lie before. */
+const MEAN_SQUARES: usize = HALVES + 2 * FIT;
 const SPARE_IMPORTANCE: usize = 0xe000;
 
 // @ts-ignore: decorator
@@ -29,18 +30,18 @@ export function storeConstants(reach: i8): void {
   v128.store(HIGHEST, i8x16.splat(2 * reach - 1));
 }
 
-/** HALVES, INVERSES and ZEROS (reach + ½) of four blocks without importance. */
+/** HALVES, INVERSES and ZEROS (reach + ½) of four blocks without importance, `at` bytes after these addresses. */
 // @ts-ignore: decorator
 @inline
-export function fit(source: usize, reach: f32): void {
+export function fit(source: usize, reach: f32, at: usize): void {
   const scale = f32x4.div(extremes32(source), f32x4.splat(-reach));
   const inverse = f32x4.div(f32x4.splat(1), scale);
   const finite = f32x4.lt(f32x4.abs(inverse), f32x4.splat(Infinity));
   const zero = f32x4.eq(scale, f32x4.splat(0));
-  v128.store(HALVES, encodeHalves(scale));
-  v128.store(INVERSES, v128.and(inverse, finite));
+  v128.store(at, encodeHalves(scale), HALVES);
+  v128.store(at, v128.and(inverse, finite), INVERSES);
   // Under a subnormal scale llama.cpp converts infinity to an integer, whose low byte is 0.
-  v128.store(ZEROS, v128.and(f32x4.splat(reach + <f32>0.5), v128.or(finite, zero)));
+  v128.store(at, v128.and(f32x4.splat(reach + <f32>0.5), v128.or(finite, zero)), ZEROS);
 }
 
 /** ⌊x · inverse + zero⌋ of 16 weights as bytes, at most `highest`. */
