@@ -13,7 +13,7 @@ import {
   EMPTY, GRIDS, GRID_BYTES, INVERSE, SCALE, W, WX, X,
   makeGrid, searchScales, searchScalesOfAny,
 } from "./grid-search";
-import { levels, levelsOfSearch, storeScaled } from "./levels";
+import { levels, levelsOfSearch, offset, storeScaled } from "./levels";
 import {
   EXPONENT, HIGHEST, LOWEST, MAGIC, MANTISSA, REFINE_END, SUML2, SUMLX,
   bestLevels, firstLevels, makeRefineConstants, refineLater, refineQueued, refinedLevels,
@@ -103,15 +103,8 @@ function packBlock(source: usize, target: usize, at: usize, refined: u32): void 
  */
 function fitGroup(source: usize, at: usize): u64 {
   for (let i: usize = 0; i < 64; i += 16) transpose(source + i, 64, X + 4 * i);
-  let largest = f32x4.splat(0);
-  let max = largest;
-  for (let p: usize = 0; p < 256; p += 16) {
-    const x = v128.load(p, X);
-    const magnitude = f32x4.abs(x);
-    max = v128.bitselect(x, max, f32x4.gt(magnitude, largest));
-    largest = f32x4.pmax(largest, magnitude);
-  }
-  const empty = f32x4.lt(largest, f32x4.splat(TINY));
+  const max = extremes();
+  const empty = f32x4.lt(f32x4.abs(max), f32x4.splat(TINY));
   const inverse = f32x4.div(f32x4.splat(-4), max);
   const magic = v128.load(0, MAGIC);
   const highest = v128.load(0, HIGHEST);
@@ -135,6 +128,34 @@ function fitGroup(source: usize, at: usize): u64 {
   v128.store(at, sumlx, SUMLX);
   v128.store(at, suml2, SUML2);
   return <u64>i32x4.bitmask(v128.andnot(v128.and(otherLevels(sumlx, suml2), f32x4.lt(max, f32x4.splat(0))), empty));
+}
+
+/** The element of largest magnitude of each lane, the first one where a positive and a negative one are equal. */
+// @ts-ignore: decorator
+@inline
+function extremes(): v128 {
+  let highest = f32x4.splat(0);
+  let lowest = highest;
+  for (let p: usize = 0; p < 256; p += 16) {
+    const x = v128.load(p, X);
+    highest = f32x4.pmax(highest, x);
+    lowest = f32x4.pmin(lowest, x);
+  }
+  const negated = f32x4.neg(lowest);
+  if (v128.any_true(f32x4.eq(highest, negated))) return firstExtremes();
+  return v128.bitselect(highest, lowest, f32x4.gt(highest, negated));
+}
+
+function firstExtremes(): v128 {
+  let largest = f32x4.splat(0);
+  let max = largest;
+  for (let p: usize = 0; p < 256; p += 16) {
+    const x = v128.load(p, X);
+    const magnitude = f32x4.abs(x);
+    max = v128.bitselect(x, max, f32x4.gt(magnitude, largest));
+    largest = f32x4.pmax(largest, magnitude);
+  }
+  return max;
 }
 
 /** Lanes in which the level that suits a weight best, all others kept, is not the one it has. */
@@ -261,7 +282,7 @@ function packWeighted(source: usize, target: usize, b: usize): void {
   let codes = i8x16.splat(0);
   if (!load<u32>(256 + 4 * b, EMPTY))
     codes = levelsOfSearch(
-      SCALE + 64 * b, f32x4.splat(load<f32>(256 + 4 * b, INVERSE)), i32x4.splat(32), i8x16.splat(63),
+      SCALE + 64 * b, f32x4.splat(load<f32>(256 + 4 * b, INVERSE)), offset(32), i8x16.splat(63),
     );
   pack(source, target, codes, factor, 64 * b, 0);
 }
@@ -273,7 +294,7 @@ function pack(source: usize, target: usize, codes: v128, factor: u16, at: usize,
   store<u16>(target, factor, FACTOR);
   packScales(target, codes);
   storeSteps(codes, decodeHalf(factor));
-  const zero = i32x4.splat(4);
+  const zero = offset(4);
   const highest = i8x16.splat(7);
   for (let j: usize = 0; j < 16; j++) {
     const step = load<f32>(4 * j, STEPS);
@@ -290,7 +311,7 @@ function pack(source: usize, target: usize, codes: v128, factor: u16, at: usize,
 function searchedLevels(x: usize, at: usize, refined: u32): v128 {
   if (load<u32>(at, EMPTY)) return i8x16.splat(0);
   if (refined) return refinedLevels(at >> 2);
-  return levelsOfSearch(x, f32x4.splat(load<f32>(at, INVERSE)), i32x4.splat(4), i8x16.splat(7));
+  return levelsOfSearch(x, f32x4.splat(load<f32>(at, INVERSE)), offset(4), i8x16.splat(7));
 }
 
 // @ts-ignore: decorator

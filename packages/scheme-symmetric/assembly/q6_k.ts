@@ -7,7 +7,7 @@
 //
 // Lanes hold four sub-blocks; four such groups make a super-block.
 import { decodeHalf, encodeHalf, nearestInts, transpose } from "@fewbit/assembly";
-import { levels, levelsOfSearch, storeScaled } from "./levels";
+import { levels, levelsOfSearch, offset, storeScaled } from "./levels";
 import { EMPTY, GRIDS, INVERSE, SCALE, SEARCH_END, W, WX, X, makeGrid, searchScales } from "./grid-search";
 
 const HIGH: usize = 256 / 2;
@@ -88,7 +88,7 @@ function pack(source: usize, target: usize): void {
     i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)),
     SCALES,
   );
-  const zero = i32x4.splat(32);
+  const zero = offset(32);
   const highest = i8x16.splat(63);
   for (let j: usize = 0; j < 16; j++) {
     const step = load<f32>(4 * j, STEPS);
