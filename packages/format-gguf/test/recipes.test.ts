@@ -1,13 +1,17 @@
 import { readFileSync } from "node:fs";
 import {
   type Assignment,
+  createRegistry,
   type ImportanceMatrix,
   isFewbitError,
   type Model,
+  makePlan,
   type RecipeOptions,
+  type Scheme,
 } from "@fewbit/core";
 import { openFile } from "@fewbit/core/node";
 import { describe, expect, test } from "vitest";
+import plugin from "../src/index.js";
 import { mixes } from "../src/mixes.js";
 import { openGguf } from "../src/reader.js";
 import { aliases, recipes } from "../src/recipes.js";
@@ -339,6 +343,63 @@ describe("importance", () => {
     expect(required("IQ3_XS").join()).not.toContain("attn_v");
     const exempt = { tokenEmbeddingType: "IQ2_XS", outputTensorType: "IQ2_XS" };
     expect(assign("Q4_K_M", plain, exempt).every((a) => a.importance === undefined)).toBe(true);
+  });
+});
+
+describe("planned by core", () => {
+  /** A scheme that only has a size: planning loads no kernel. */
+  const scheme = (id: string): Scheme => ({
+    id,
+    summary: "",
+    symmetry: "none",
+    granularity: "block",
+    importance: "used",
+    passes: 1,
+    minSqnr: 0,
+    layout(shape) {
+      const { block, bytes } = tensorTypes.get(id)!;
+      const size = (shape.reduce((a, b) => a * b, 1) / block) * bytes;
+      if (shape.at(-1)! % block !== 0) return { unfit: `rows are no multiple of ${block}` };
+      return [{ name: "", dtype: id, shape, bytes: size, per: "row" }];
+    },
+    load: () => Promise.reject(new Error("planning loads nothing")),
+  });
+  const schemes = ["F16", "Q2_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0"].map(scheme);
+  const registry = createRegistry([plugin, { api: 1, name: "sizes", version: "0", module: "", schemes }]);
+  const plan = (id: string, from: Model, importance?: ImportanceMatrix) =>
+    makePlan({
+      model: from,
+      registry,
+      recipe: registry.recipe(id).value,
+      writer: registry.writer("gguf").value,
+      context: { options: {}, ...(importance ? { importance } : {}) },
+    }).plan;
+
+  test("stores what was assigned, with the reason", () => {
+    const { tensors } = plan("Q4_K", model({ layers: 8 }));
+    expect(tensors.find(({ name }) => name === "blk.1.ffn_down.weight")).toMatchObject({
+      to: { dtype: "Q4_K" },
+      reason: "the mix's base type",
+    });
+    expect(tensors[0]).toMatchObject({ name: "output.weight", to: { dtype: "Q6_K" } });
+  });
+
+  test("refuses Q2_K_S without importance, unless the rows take another type anyway", () => {
+    const plain = model({ layers: 8 });
+    expect(() => plan("Q2_K_S", plain)).toThrow(/becomes Q2_K, .* without an importance matrix/);
+    const all = new Map(
+      plain.tensors.map(({ name, shape }) => [name, new Float32Array(shape.at(-1)!).fill(1)]),
+    );
+    const withMatrix = plan("Q2_K_S", plain, { ...someMatrix, tensors: all }).tensors;
+    expect(withMatrix.find(({ name }) => name === "blk.7.ffn_up.weight")).toMatchObject({
+      to: { dtype: "Q2_K" },
+      importance: true,
+    });
+    const { tensors } = plan("Q2_K_S", model({ layers: 8, width: 96 }));
+    expect(tensors.find(({ name }) => name === "blk.7.ffn_up.weight")).toMatchObject({
+      to: { dtype: "Q4_0" },
+      reason: "Q2_K does not fit: rows are no multiple of 256; Q4_0 instead; the mix's base type",
+    });
   });
 });
 

@@ -113,6 +113,44 @@ describe("a good file", () => {
   });
 });
 
+test("a big-endian file is read with its numbers right, and marked so that nobody quantizes it", async () => {
+  const swap = (bytes: Uint8Array): Uint8Array => bytes.slice().reverse();
+  const text = (value: string): Uint8Array => cat(swap(u64(value.length)), new TextEncoder().encode(value));
+  const bytes = cat(
+    new TextEncoder().encode("GGUF"),
+    swap(u32(3)),
+    swap(u64(1)),
+    swap(u64(3)),
+    text("a"),
+    swap(u32(4)),
+    swap(u32(258)),
+    text("b"),
+    swap(u32(9)),
+    swap(u32(2)),
+    swap(u64(2)),
+    [1, 2, 3, 4],
+    text("c"),
+    swap(u32(9)),
+    swap(u32(8)),
+    swap(u64(1)),
+    text("word"),
+    text("w"),
+    swap(u32(1)),
+    swap(u64(8)),
+    swap(u32(0)),
+    swap(u64(0)),
+  );
+  const whole = cat(bytes, new Uint8Array(32 - (bytes.length % 32)), new Uint8Array(32));
+  const model = await openGguf(source(whole), alone);
+  expect(model.metadata).toEqual([
+    { key: "a", type: "u32", value: 258 },
+    { key: "b", type: "array<u16>", value: Uint16Array.of(0x0102, 0x0304) },
+    { key: "c", type: "array<string>", value: ["word"] },
+  ]);
+  expect(model.tensors[0]).toMatchObject({ shape: [8], dtype: "F32 (big-endian)", bytes: 32 });
+  expect(model.warnings).toEqual(["The file is big-endian: it can be inspected, not quantized."]);
+});
+
 describe("what is refused, where and with which words", () => {
   const named = (key: string) => pair(key, 4, u32(1));
   test.each<[string, Uint8Array<ArrayBuffer>, string, number, string, RegExp]>([
