@@ -1,6 +1,7 @@
 import { importPlugin, type Plugin } from "@fewbit/core";
 import { describe, equal, hold, type TestFunction, thrownBy } from "./law.js";
 
+/** What `testPlugin` is given. */
 export interface PluginTestOptions {
   /** The `test` of your test runner. */
   readonly test: TestFunction;

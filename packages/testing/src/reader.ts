@@ -18,6 +18,7 @@ export interface Sample {
   readonly siblings?: Readonly<Record<string, Uint8Array>>;
 }
 
+/** What `testReader` is given. */
 export interface ReaderTestOptions {
   /** The `test` of your test runner. */
   readonly test: TestFunction;

@@ -114,6 +114,7 @@ const dying: Codec = {
   decode: nothing,
 };
 
+/** Options of `runnerPlugin`, to be seen arriving on other threads. */
 export interface ContractOptions {
   /** Comes back in the second byte of every CONTRACT_ECHO row. */
   readonly byte?: number;
@@ -123,7 +124,7 @@ export interface ContractOptions {
  * The plugin whose schemes `testRunner` uses. A runner that cannot import modules by their URL, such as core's inline
  * runner, is given it beforehand: `inlineRunner([runnerPlugin()], nodeIo())`.
  */
-export function runnerPlugin(options: ContractOptions = {}): Plugin {
+export default function runnerPlugin(options: ContractOptions = {}): Plugin {
   const bytes = bytesPerRow((columns) => columns);
   return {
     api: 1,
@@ -157,5 +158,3 @@ export function runnerPlugin(options: ContractOptions = {}): Plugin {
     ],
   };
 }
-
-export default runnerPlugin;

@@ -8,8 +8,9 @@ import {
 } from "@fewbit/core";
 import { describe, equal, hold, sameBytes, type TestFunction, thrownBy } from "./law.js";
 import { normals } from "./random.js";
-import { caller, runnerPlugin } from "./runner-plugin.js";
+import runnerPlugin, { caller } from "./runner-plugin.js";
 
+/** What `testRunner` is given. */
 export interface RunnerTestOptions {
   /** The `test` of your test runner. */
   readonly test: TestFunction;

@@ -13,6 +13,7 @@ export interface Vector {
   readonly parts: readonly Uint8Array[];
 }
 
+/** What `testScheme` is given. */
 export interface SchemeTestOptions {
   /** The `test` of your test runner. */
   readonly test: TestFunction;

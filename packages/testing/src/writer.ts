@@ -10,6 +10,7 @@ import {
 } from "@fewbit/core";
 import { describe, equal, hold, refuses, type TestFunction, thrownBy } from "./law.js";
 
+/** What `testWriter` is given. */
 export interface WriterTestOptions {
   /** The `test` of your test runner. */
   readonly test: TestFunction;
