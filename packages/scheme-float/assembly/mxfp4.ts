@@ -43,6 +43,10 @@ function encodeRow(source: usize, target: usize, columns: i32): void {
     const size = largestLane(i32x4.max_s(largest(source), largest(source + 64)));
     const e = exponent(size);
     store<u8>(target, <u8>e);
+    if (size == 0) {
+      v128.store(target, i64x2.splat(0), 1); // the scale is subnormal then, and slow to work with
+      continue;
+    }
     if (e == 253 || size >= 0x7f800000) {
       encodeSlowly(source, target + 1, halfScale(e)); // 8 and 12 times half of 2^126 overflow
       continue;
