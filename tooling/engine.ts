@@ -6,31 +6,37 @@ export interface Generated {
   readonly text: string;
 }
 
-/**
- * Loads a model and lets it continue `prompt` with the likeliest token, `count` times.
- * One thread: on a busy machine llama.cpp's own barriers may stall with more.
- */
-export async function generate(path: string, prompt: string, count: number): Promise<Generated> {
+export interface Engine {
+  /** Loads a model and lets it continue `prompt` with the likeliest token, at most `count` times. */
+  generate(path: string, prompt: string, count: number): Promise<Generated>;
+  dispose(): Promise<void>;
+}
+
+/** One thread: on a busy machine llama.cpp's own barriers may stall with more. */
+export async function createEngine(): Promise<Engine> {
   const llama = await getLlama({
     gpu: false,
     build: "never",
     progressLogs: false,
     logLevel: LlamaLogLevel.error,
   });
-  try {
-    const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
-    const context = await model.createContext({ contextSize: 256, batchSize: 256, threads: 1 });
-    const given = model.tokenize(prompt);
-    const bos = model.tokens.bos;
-    const tokens = [];
-    for await (const token of context
-      .getSequence()
-      .evaluate(bos === null ? given : [bos, ...given], { temperature: 0 })) {
-      tokens.push(token);
-      if (tokens.length === count) break;
-    }
-    return { tokens: tokens.map(Number), text: model.detokenize(tokens) };
-  } finally {
-    await llama.dispose();
-  }
+  return {
+    async generate(path, prompt, count) {
+      const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
+      try {
+        const context = await model.createContext({ contextSize: 256, batchSize: 256, threads: 1 });
+        const given = model.tokenize(prompt);
+        const { bos } = model.tokens;
+        const steps = context
+          .getSequence()
+          .evaluate(bos === null ? given : [bos, ...given], { temperature: 0 });
+        const tokens = [];
+        for await (const token of steps) if (tokens.push(token) === count) break;
+        return { tokens: tokens.map(Number), text: model.detokenize(tokens) };
+      } finally {
+        await model.dispose();
+      }
+    },
+    dispose: () => llama.dispose(),
+  };
 }

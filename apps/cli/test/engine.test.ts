@@ -1,0 +1,70 @@
+// What we write is for others to load: llama.cpp opens every output and continues a story with it.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openModel } from "@fewbit/core/node";
+import { createEngine, type Engine } from "@fewbit/tooling/engine";
+import { oracleFolder } from "@fewbit/tooling/oracle";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadRegistry } from "../src/plugins.js";
+import { runHere } from "./command-line.js";
+import { writeMatrix } from "./importance.js";
+import { temporaryFolder } from "./temporary.js";
+
+const folder = temporaryFolder();
+const fixture = fileURLToPath(new URL("../../../tooling/fixture/stories.gguf", import.meta.url));
+const skip = oracleFolder === undefined || !existsSync(fixture);
+const prompt = "Once upon a time";
+const count = 16;
+
+const registry = await loadRegistry(folder, [], undefined);
+const matrix = join(folder, "stories.imatrix.gguf");
+if (!skip) writeMatrix(matrix, await openModel(fixture, registry));
+/** Whatever can be planned with what is bundled is written and loaded. */
+const recipes: string[] = [];
+for (const { value } of skip ? [] : registry.recipes) {
+  const planned = await runHere(quantize(value.id, "--dry-run", "--quiet"), folder);
+  if (planned.status === 0) recipes.push(value.id);
+  else expect(planned.stderr).toContain("error[E_SCHEME_UNKNOWN]");
+}
+
+function quantize(recipe: string, ...more: string[]): string[] {
+  return [
+    "quantize",
+    fixture,
+    join(folder, `${recipe}.gguf`),
+    "--type",
+    recipe,
+    "--imatrix",
+    matrix,
+    ...more,
+  ];
+}
+
+let engine: Engine;
+beforeAll(async () => {
+  if (!skip) engine = await createEngine();
+});
+afterAll(() => engine?.dispose());
+
+describe.skipIf(skip)(
+  `llama.cpp loads the output and generates${skip ? " (skipped: no prebuilt llama.cpp or no fixture)" : ""}`,
+  () => {
+    test("the recipes are all there", () => {
+      expect(recipes.length).toBeGreaterThan(20);
+    });
+
+    test.each(recipes)("%s", async (recipe) => {
+      expect(await runHere(quantize(recipe), folder)).toMatchObject({ status: 0, stderr: "" });
+      const { tokens, text } = await engine.generate(join(folder, `${recipe}.gguf`), prompt, count);
+      expect(tokens).toHaveLength(count);
+      expect(text.length).toBeGreaterThan(0);
+    });
+
+    test("eight bits tell the same story as sixteen", async () => {
+      const [eight, sixteen] = [join(folder, "Q8_0.gguf"), fixture];
+      const story = await engine.generate(sixteen, prompt, count);
+      expect((await engine.generate(eight, prompt, count)).text.slice(0, 20)).toBe(story.text.slice(0, 20));
+    });
+  },
+);
