@@ -364,7 +364,7 @@ describe("planned by core", () => {
     },
     load: () => Promise.reject(new Error("planning loads nothing")),
   });
-  const schemes = ["F16", "Q2_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0"].map(scheme);
+  const schemes = ["F16", "Q2_K", "Q4_0", "Q4_K", "Q5_0", "Q5_K", "Q6_K", "Q8_0"].map(scheme);
   const registry = createRegistry([plugin, { api: 1, name: "sizes", version: "0", module: "", schemes }]);
   const plan = (id: string, from: Model, importance?: ImportanceMatrix) =>
     makePlan({
