@@ -1,10 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ImportanceMatrix, MetadataEntry, Model } from "@fewbit/core";
-import { oracleFolder } from "@fewbit/tooling/oracle-file";
+import { openFile } from "@fewbit/core/node";
+import { oracleFolder, oracleQuantizeFile } from "@fewbit/tooling/oracle-file";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Architecture, model, tensor } from "./model.js";
+import { openGguf } from "../src/reader.js";
+import { recipes } from "../src/recipes.js";
+import { writer } from "../src/writer.js";
+import { type Architecture, draft, model, storedTypes, tensor } from "./model.js";
 import { type Comparison, headers, writeReference } from "./reference-file.js";
 
 const u32 = (key: string, value: number): MetadataEntry => ({ key, type: "u32", value });
@@ -110,4 +114,34 @@ describe.skipIf(oracleFolder === undefined)("headers are those of llama.cpp", ()
     },
     180_000,
   );
+
+  test("of every shard where the split is kept", async () => {
+    const dense = models.dense;
+    const split: Model = {
+      ...dense,
+      files: [...dense.files, ...dense.files],
+      tensors: dense.tensors.map((t, i) => ({ ...t, file: i < 20 ? 0 : 1 })),
+    };
+    const [first, second] = writeReference(join(folder, "split.gguf"), split) as [string, string];
+    const sources = await Promise.all([openFile(first), openFile(second)]);
+    const read = await openGguf(sources[0]!, async () => sources[1]!);
+    const context = { options: { keepSplit: true } };
+    const recipe = recipes.find(({ id }) => id === "Q4_K_M")!;
+    const types = storedTypes(read, recipe.assign(read, context));
+    const at = new Map(read.tensors.map((t) => [t.name, t]));
+    const ordered = { ...read, tensors: [...types.keys()].map((name) => at.get(name)!) };
+    const ours = writer.layout(
+      draft(ordered, recipe.metadata!(read, context), (name) => types.get(name)!),
+    ).files;
+
+    const out = join(folder, "split-out");
+    const { ok, log } = await oracleQuantizeFile(first, out, "Q4_K_M", { threads: 1, keepSplit: true });
+    if (!ok) throw new Error(log);
+    writer.fileNames(`${out}.gguf`, 2).forEach((name, file) => {
+      const theirs = new Uint8Array(readFileSync(name));
+      expect(theirs.subarray(0, ours[file]!.header.length)).toEqual(ours[file]!.header);
+      expect(theirs.length).toBe(ours[file]!.size);
+    });
+    await Promise.all(sources.map((source) => source.close()));
+  }, 180_000);
 });

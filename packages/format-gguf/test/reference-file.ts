@@ -1,6 +1,6 @@
 // Whole files by llama.cpp, to compare headers with: types, order, offsets and metadata all show there.
 import { readFileSync, writeFileSync } from "node:fs";
-import type { ImportanceMatrix, MetadataEntry, Model, RecipeOptions } from "@fewbit/core";
+import type { ImportanceMatrix, MetadataEntry, Model, RecipeOptions, TensorInfo } from "@fewbit/core";
 import { openFile } from "@fewbit/core/node";
 import { type LlamaFtype, type OracleFileOptions, oracleQuantizeFile } from "@fewbit/tooling/oracle-file";
 import { applyOverrides } from "../src/metadata.js";
@@ -11,19 +11,30 @@ import { writer } from "../src/writer.js";
 import { alone } from "./build.js";
 import { draft, storedTypes } from "./model.js";
 
-/** Writes a model whose weights are all small and different. */
-export function writeReference(path: string, model: Model): void {
+/** Writes a model, split as it says, whose weights are all small and different. */
+export function writeReference(path: string, model: Model): readonly string[] {
   const { files, places } = writer.layout(draft(model));
-  const bytes = Buffer.alloc(files[0]!.size);
-  bytes.set(files[0]!.header);
-  model.tensors.forEach(({ dtype, bytes: size }, i) => {
-    const { offset } = places[i]!;
-    for (let at = 0; at < size; at += dtype === "F32" ? 4 : 2)
-      if (dtype === "F32") bytes.writeFloatLE(((at * 37) % 101) / 64 - 0.75, offset + at);
-      // F16 between 1 and 2, of both signs.
-      else bytes.writeUInt16LE(0x3c00 | ((at * 37) % 1009) | (((at % 6) << 13) & 0x8000), offset + at);
+  const names = writer.fileNames(path, files.length);
+  files.forEach(({ header, size }, file) => {
+    const bytes = Buffer.alloc(size);
+    bytes.set(header);
+    model.tensors.forEach((tensor) => {
+      if (tensor.file !== file) return;
+      const { offset } = places.find((place) => place.tensor === tensor.name)!;
+      bytes.set(weights(tensor), offset);
+    });
+    writeFileSync(names[file]!, bytes);
   });
-  writeFileSync(path, bytes);
+  return names;
+}
+
+function weights({ dtype, bytes }: TensorInfo): Uint8Array {
+  const data = Buffer.alloc(bytes);
+  for (let at = 0; at < bytes; at += dtype === "F32" ? 4 : 2)
+    if (dtype === "F32") data.writeFloatLE(((at * 37) % 101) / 64 - 0.75, at);
+    // F16 between 1 and 2, of both signs.
+    else data.writeUInt16LE(0x3c00 | ((at * 37) % 1009) | (((at % 6) << 13) & 0x8000), at);
+  return data;
 }
 
 export interface Comparison {
