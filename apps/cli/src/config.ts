@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { FewbitError, isFewbitError } from "@fewbit/core";
 
+/** What `fewbit.config.*` may say. */
 export interface Config {
   /**
    * Anything `import()` takes: a package, a path, a file URL; with options where the plugin is a function of them.

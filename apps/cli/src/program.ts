@@ -8,6 +8,7 @@ import { describe, endingOf, failureJson } from "./failure.js";
 import { escapeControls, toJson } from "./render.js";
 import { examples, type Surroundings } from "./session.js";
 
+/** Of this package. */
 export const version: string = (
   JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
 ).version;

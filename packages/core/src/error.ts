@@ -64,6 +64,7 @@ export const errorCodes = {
   E_ABORTED: { exit: 130, when: "The run was stopped." },
 } as const satisfies Record<`E_${string}`, { exit: number; when: string }>;
 
+/** A stable name of what went wrong: a key of `errorCodes`. */
 export type ErrorCode = keyof typeof errorCodes;
 
 /** Whatever is known of where it went wrong; filled in on the way up. */
@@ -141,6 +142,7 @@ export function toFailure(thrown: unknown, at: Place = {}, otherwise: ErrorCode 
   };
 }
 
+/** The error that `toFailure` made data of, on the other side of a thread. */
 export function fromFailure(failure: Failure): FewbitError {
   const error = new FewbitError(failure.code, failure.message, failure.at, failure.remedy);
   if (failure.stack !== undefined) error.stack = failure.stack;

@@ -46,6 +46,7 @@ export function measure(original: Float32Array, decoded: Float32Array): MetricSu
   return { count: original.length, signal, decoded: energy, product, noise, maxError };
 }
 
+/** The sums of two chunks together. */
 export const addSums = (a: MetricSums, b: MetricSums): MetricSums => ({
   count: a.count + b.count,
   signal: a.signal + b.signal,
@@ -55,6 +56,7 @@ export const addSums = (a: MetricSums, b: MetricSums): MetricSums => ({
   maxError: Math.max(a.maxError, b.maxError),
 });
 
+/** Metrics of a tensor from the sums of its chunks. */
 export function metricsOf(sums: MetricSums): TensorMetrics {
   const mse = sums.count === 0 ? 0 : sums.noise / sums.count;
   const norms = Math.sqrt(sums.signal) * Math.sqrt(sums.decoded);
@@ -68,5 +70,6 @@ export function metricsOf(sums: MetricSums): TensorMetrics {
   };
 }
 
+/** Metrics of a tensor that is at hand whole. @throws RangeError when the lengths differ */
 export const compareTensors = (original: Float32Array, decoded: Float32Array): TensorMetrics =>
   metricsOf(measure(original, decoded));

@@ -13,6 +13,7 @@ import type {
   Runner,
 } from "./types.js";
 
+/** A plan, with everything that is needed to carry it out. */
 export interface RunRequest {
   readonly plan: Plan;
   readonly model: Model;

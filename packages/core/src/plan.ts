@@ -24,6 +24,7 @@ const CHUNK_BYTES = 1 << 22;
 /** A chunk is at least one row, so a longer row would break the promise of 64 MiB per worker. */
 const MAX_COLUMNS = 1 << 22;
 
+/** What a plan is made from. */
 export interface PlanRequest {
   readonly model: Model;
   readonly recipe: Recipe;
@@ -34,6 +35,7 @@ export interface PlanRequest {
   readonly allowRequantize?: boolean;
 }
 
+/** A plan and the headers of the files it describes. */
 export interface Planned {
   readonly plan: Plan;
   /** Headers of the output files: not part of the plan, which stays free of bulk. */
@@ -227,6 +229,7 @@ function chunkRows(tensor: TensorInfo): number {
   return Math.max(1, Math.min(Math.floor(CHUNK_WEIGHTS / Math.max(columns, 1)), rows / matrices));
 }
 
+/** One pass over a plan, with the files of today. */
 export interface JobRequest {
   readonly plan: Plan;
   /** Source and output files of today, by the plan's file numbers. */
@@ -335,6 +338,7 @@ export interface PlanSummary {
   >;
 }
 
+/** Adds up a plan. Pure. */
 export function summarise(plan: Plan): PlanSummary {
   const types = new Map<string, { tensors: number; weights: number; bytes: number }>();
   let weights = 0;

@@ -4,6 +4,7 @@ import type { FormatReader, FormatWriter, ModuleRef, Plugin, Recipe, Runner, Sch
 /** Identity: it exists for the types. There is no global list that two copies of core could disagree on. */
 export const definePlugin = <const P extends Plugin>(plugin: P): P => plugin;
 
+/** A scheme, recipe, reader, writer or runner, with the plugin that brings it. */
 export interface Entry<T> {
   readonly plugin: Plugin;
   readonly value: T;

@@ -35,6 +35,7 @@ export function blobSource(blob: Blob, name: string): Source {
   };
 }
 
+/** Bytes that are in memory already, as a source. */
 export const memorySource = (bytes: Uint8Array<ArrayBuffer>, name = "memory"): Source =>
   blobSource(new Blob([bytes]), name);
 

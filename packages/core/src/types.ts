@@ -56,6 +56,7 @@ export interface Model {
   readonly warnings: readonly string[];
 }
 
+/** Opens files of one format: structure and metadata, never weights. Called on the main thread. */
 export interface FormatReader {
   readonly id: string;
   /** With the dot: `.gguf`. */
@@ -117,6 +118,7 @@ export interface RecipeOptions {
   readonly keepSplit?: boolean;
 }
 
+/** What a recipe knows besides the model. */
 export interface RecipeContext {
   /** Undefined when there is no importance matrix. */
   readonly importance?: ImportanceMatrix;
@@ -157,6 +159,7 @@ export interface Unfit {
   readonly unfit: string;
 }
 
+/** One way to store weights: facts that can be read without loading anything, and the codec behind them. */
 export interface Scheme {
   /** The field's own name: `Q4_K`, `IQ2_XXS`, `INT8_CHANNEL`. */
   readonly id: string;
@@ -175,6 +178,7 @@ export interface Scheme {
   load(): Promise<Codec>;
 }
 
+/** What a codec is told about the rows it is given. */
 export interface About {
   readonly columns: number;
   /** One weight per column. */
@@ -246,6 +250,7 @@ export interface FormatWriter {
   fileNames?(output: string, files: number): readonly string[];
 }
 
+/** Where everything lies, before a weight is read: a header for each file, and a place for every part. */
 export interface Output {
   readonly files: readonly { readonly header: Uint8Array; readonly size: number }[];
   readonly places: readonly {
@@ -266,6 +271,7 @@ export interface Plan {
   readonly tensors: readonly PlannedTensor[];
 }
 
+/** What one tensor becomes, from which bytes, and where it will lie. */
 export interface PlannedTensor {
   readonly name: string;
   readonly shape: readonly number[];
@@ -319,6 +325,7 @@ export interface Job {
   readonly nonfinite?: "refuse" | "zero";
 }
 
+/** What became of one job. Structured-cloneable: all that comes back from a thread. */
 export interface Receipt {
   readonly job: number;
   readonly tensor: string;
@@ -339,6 +346,7 @@ export interface ModuleRef {
   readonly options?: unknown;
 }
 
+/** What a runner is told besides its jobs. */
 export interface RunContext {
   /** npm name → module, for threads to import. */
   readonly modules: Readonly<Record<string, ModuleRef>>;
@@ -359,6 +367,7 @@ export interface Runner {
 
 // ---- Plugin ------------------------------------------------------------------------------------
 
+/** What a package adds to the toolkit: the default export of its module, or of a function of options. */
 export interface Plugin {
   readonly api: 1;
   /** The npm package name: what a plan stores. */

@@ -8,6 +8,7 @@ import type { Planned } from "./plan.js";
 import type { Registry } from "./registry.js";
 import type { FormatWriter, ImportanceMatrix, Locator, Model, Runner } from "./types.js";
 
+/** A plan, and where its output goes. */
 export interface WriteRequest extends Planned {
   readonly model: Model;
   readonly registry: Registry;

@@ -263,6 +263,7 @@ class LegacyReader {
 
 // ---- writing ----
 
+/** Activations as llama-imatrix collects them, to be written as a file. */
 export interface Collection {
   readonly entries: ReadonlyMap<string, Collected>;
   readonly datasets: readonly string[];

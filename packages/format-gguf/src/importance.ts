@@ -2,6 +2,7 @@ import { FewbitError, type ImportanceMatrix, type Model, type RecipeOptions } fr
 import { protection, roleOf } from "./selection.js";
 import { quoted } from "./text.js";
 
+/** How an importance matrix and a model go together. */
 export interface ImportanceFit {
   /** The matrix without the entries that llama-quantize ignores. */
   readonly matrix: ImportanceMatrix;

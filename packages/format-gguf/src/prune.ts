@@ -5,6 +5,7 @@ import type { PrunedModel } from "./selection.js";
 
 const LAYER = /blk\.(\d+)\./;
 
+/** A model without some of its layers, and the importance matrix that goes with it. */
 export interface Pruned {
   readonly model: Model | PrunedModel;
   readonly importance?: ImportanceMatrix;

@@ -22,6 +22,7 @@ import {
   valueTypes,
 } from "./types.js";
 
+/** A tensor as its record in the header describes it. */
 export interface ScannedTensor {
   readonly name: string;
   /** In the file's order: the first is the contiguous one. */
@@ -34,6 +35,7 @@ export interface ScannedTensor {
   readonly record: number;
 }
 
+/** One file's header, checked: everything that its bytes say. */
 export interface Scan {
   readonly version: number;
   readonly bigEndian: boolean;

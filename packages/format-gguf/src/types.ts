@@ -69,6 +69,7 @@ const types: readonly TensorType[] = (Object.keys(blocks) as (keyof typeof block
 
 /** `Map`s, so that a type named `constructor` is simply unknown. */
 export const tensorTypesById: ReadonlyMap<number, TensorType> = new Map(types.map((type) => [type.id, type]));
+/** Every tensor type of GGUF by its name: `Q4_K`. */
 export const tensorTypes: ReadonlyMap<string, TensorType> = new Map(types.map((type) => [type.name, type]));
 
 /** Tensor types that once existed: a file that has one can only be read by a llama.cpp of its time. */
