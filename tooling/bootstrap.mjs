@@ -35,6 +35,9 @@ if (mode === "test") {
   run("tsx", ["tooling/check/main.ts"], env);
   run("vitest", ["run", ...rest], env);
 } else {
-  const args = rest.length > 0 ? rest : ["quantize", "tooling/fixture/stories.gguf", "stories-Q4_K_M.gguf", "--type", "Q4_K_M", "--force"];
+  const args =
+    rest.length > 0
+      ? rest
+      : ["quantize", "tooling/fixture/stories.gguf", "stories-Q4_K_M.gguf", "--type", "Q4_K_M", "--force"];
   run("node", ["apps/cli/dist/main.js", ...args], env);
 }
