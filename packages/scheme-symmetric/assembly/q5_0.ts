@@ -45,9 +45,9 @@ function pack(source: usize, target: usize): void {
   const highest = i8x16.splat(2 * REACH - 1);
   for (let lane: usize = 0; lane < 4; lane++, source += WEIGHTS, target += BLOCK) {
     const inverse = v128.load32_splat(INVERSES + 4 * lane);
-    const zero = v128.load32_splat(ZEROS + 4 * lane);
-    const low = levelsOfSearch(source, inverse, zero, highest);
-    const high = levelsOfSearch(source + 64, inverse, zero, highest);
+    const offset = v128.load32_splat(ZEROS + 4 * lane);
+    const low = levelsOfSearch(source, inverse, offset, highest);
+    const high = levelsOfSearch(source + 64, inverse, offset, highest);
     put(target, load<u16>(HALVES + 4 * lane), low, high);
   }
 }

@@ -4,6 +4,7 @@ import { encodeHalves, transpose } from "@fewbit/assembly";
 import { SPARE_BLOCKS, SPARE_WEIGHTS } from "./blocks";
 import { extremes32 } from "./extremes";
 import { EMPTY, GRIDS, INVERSE, SCALE, W, WX, X, makeGrid, searchScales } from "./grid-search";
+import { offset } from "./levels";
 
 const WEIGHTS: u32 = 32 * 4;
 
@@ -71,7 +72,7 @@ function level(x: v128, inverse: v128, zero: v128, shift: v128, shifted: v128): 
 /**
  * Encodes rows by a search that weighs the error of x by importance · √(mean square of the row + x²).
  * @param block bytes of a block
- * @param pack writes four blocks from HALVES, INVERSES and ZEROS (reach, or 0 in a block of zeros)
+ * @param pack writes four blocks from HALVES, INVERSES and ZEROS (the offset of `levelsOfSearch`)
  */
 export function encodeSearched(
   reach: f32,
@@ -138,7 +139,7 @@ function addSquare(sum: v128, x: v128): v128 {
   return f32x4.add(sum, f32x4.mul(x, x));
 }
 
-/** HALVES, INVERSES and ZEROS of four blocks with importance. */
+/** HALVES, INVERSES and ZEROS of four blocks with importance; a block of zeros has level 0. */
 function search(source: usize, importance: usize, meanSquare: v128, reach: f32): void {
   for (let i: usize = 0; i < WEIGHTS; i += 16) {
     transpose(source + i, WEIGHTS, X + 4 * i);
@@ -154,5 +155,5 @@ function search(source: usize, importance: usize, meanSquare: v128, reach: f32):
   const empty = v128.load(EMPTY);
   v128.store(HALVES, encodeHalves(v128.load(SCALE)));
   v128.store(INVERSES, v128.andnot(v128.load(INVERSE), empty));
-  v128.store(ZEROS, v128.andnot(i32x4.splat(<i32>reach), empty));
+  v128.store(ZEROS, v128.bitselect(offset(0), offset(<i32>reach), empty));
 }
