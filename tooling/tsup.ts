@@ -1,7 +1,10 @@
 import { defineConfig, type Options } from "tsup";
 
 /** JavaScript by tsup; declarations come from TypeScript's own compiler (tsconfig.build.json). */
-export const library = (entry: Record<string, string>, options: Options = {}): ReturnType<typeof defineConfig> =>
+export const library = (
+  entry: Record<string, string>,
+  options: Options = {},
+): ReturnType<typeof defineConfig> =>
   defineConfig({
     entry,
     format: ["esm"],
