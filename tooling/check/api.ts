@@ -10,31 +10,40 @@ const FILE = join(root, "tooling/check/api.txt");
 /** With `--update` on the command line the file is written instead. */
 export async function api(): Promise<string[]> {
   const lines: string[] = [];
+  const unbuilt: string[] = [];
   for (const pkg of published)
-    for (const { entry, code, types } of entries(pkg)) {
-      const built = `${pkg.folder}/${code}`;
-      if (!exists(built)) return [`${built} is missing: run pnpm build`];
-      const values = Object.keys(await import(pathToFileURL(join(root, built)).href));
-      const declared =
-        types !== undefined && exists(`${pkg.folder}/${types}`)
-          ? publicNames(`${pkg.folder}/${types}`)
-          : new Map();
-      const onlyTypes = [...declared]
-        .filter(([name, { type }]) => type && !values.includes(name))
-        .map(([name]) => name);
-      const name = `${pkg.name}${entry.slice(1)}`;
-      for (const value of values.sort()) lines.push(`${name} ${value}`);
-      for (const type of onlyTypes.sort()) lines.push(`${name} type ${type}`);
+    for (const entry of entries(pkg)) {
+      const name = `${pkg.name}${entry.entry.slice(1)}`;
+      if (exists(`${pkg.folder}/${entry.code}`)) lines.push(...(await namesOf(pkg.folder, entry, name)));
+      else unbuilt.push(name);
     }
-  if (process.argv.includes("--update")) {
+  const problems = unbuilt.map((name) => `${name} is not built: run pnpm build`);
+  if (process.argv.includes("--update") && unbuilt.length === 0) {
     writeFileSync(FILE, `${lines.join("\n")}\n`);
     return [];
   }
   const before = existsSync(FILE) ? readFileSync(FILE, "utf8").trimEnd().split("\n") : [];
-  const problems = [
-    ...before.filter((line) => !lines.includes(line)).map((line) => `gone: ${line}`),
+  const changes = [
+    ...before
+      .filter((line) => !lines.includes(line) && !unbuilt.some((name) => line.startsWith(`${name} `)))
+      .map((line) => `gone: ${line}`),
     ...lines.filter((line) => !before.includes(line)).map((line) => `new: ${line}`),
   ];
-  if (problems.length > 0) problems.push("if this is meant, run: tsx tooling/check/main.ts --update");
-  return problems;
+  if (changes.length > 0) changes.push("if this is meant, run: npx tsx tooling/check/main.ts --update");
+  return [...problems, ...changes];
+}
+
+async function namesOf(
+  folder: string,
+  { code, types }: ReturnType<typeof entries>[number],
+  name: string,
+): Promise<string[]> {
+  const values = Object.keys(await import(pathToFileURL(join(root, folder, code)).href));
+  const declared =
+    types !== undefined && exists(`${folder}/${types}`) ? [...publicNames(`${folder}/${types}`)] : [];
+  const onlyTypes = declared.filter(([key, { type }]) => type && !values.includes(key)).map(([key]) => key);
+  return [
+    ...values.sort().map((value) => `${name} ${value}`),
+    ...onlyTypes.sort().map((type) => `${name} type ${type}`),
+  ];
 }

@@ -3,7 +3,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const root: string = fileURLToPath(new URL("../../", import.meta.url));
+/** FEWBIT_CHECK_ROOT: another workspace, for the tests of the checks themselves. */
+export const root: string =
+  process.env.FEWBIT_CHECK_ROOT ?? fileURLToPath(new URL("../../", import.meta.url));
 
 export interface Manifest {
   readonly name: string;
@@ -38,6 +40,7 @@ const readPackage = (folder: string): Package => {
 };
 
 export const packages: readonly Package[] = ["packages", "apps"]
+  .filter((parent) => existsSync(join(root, parent)))
   .flatMap((parent) => readdirSync(join(root, parent)).map((name) => `${parent}/${name}`))
   .concat("tooling")
   .filter((folder) => existsSync(join(root, folder, "package.json")))
