@@ -12,6 +12,8 @@ const TERMINAL_EVERY = 100;
 const PLAIN_EVERY = 5000;
 /** The rate looks back this many milliseconds, so that it follows a change of tensor type but does not flicker. */
 const WINDOW = 4000;
+/** Seconds after which the time left is worth telling. */
+const SOON = 0.5;
 
 /**
  * A bar that redraws itself on a terminal, a line now and then elsewhere, nothing under `--quiet`.
@@ -23,7 +25,7 @@ export class ProgressLine {
   readonly #now: () => number;
   readonly #start: number;
   readonly #window: { at: number; done: number; read: number }[];
-  #drawn = Number.NEGATIVE_INFINITY;
+  #drawn: number;
   #onScreen = false;
 
   constructor(
@@ -35,8 +37,8 @@ export class ProgressLine {
     this.#now = options.now ?? (() => performance.now());
     this.#start = this.#now();
     this.#window = [{ at: this.#start, done: 0, read: 0 }];
-    // The first plain line is due after a while, not at once: short runs stay silent.
-    if (stream.isTTY !== true) this.#drawn = this.#start;
+    // The first is due after a while, not at once: short runs stay silent, and a rate needs time to mean something.
+    this.#drawn = this.#start;
   }
 
   update(step: Step): void {
@@ -67,7 +69,9 @@ export class ProgressLine {
     const bytesPerSecond = seconds > 0 ? (step.read - from.read) / seconds : 0;
     const share = step.totalWeights === 0 ? 1 : Math.min(1, step.weights / step.totalWeights);
     const left =
-      weightsPerSecond > 0 ? ((step.totalWeights - step.weights) / weightsPerSecond) * 1000 : undefined;
+      weightsPerSecond > 0 && seconds >= SOON
+        ? ((step.totalWeights - step.weights) / weightsPerSecond) * 1000
+        : undefined;
     const percent = `${Math.floor(share * 100)}%`.padStart(4);
     const facts = [
       percent,

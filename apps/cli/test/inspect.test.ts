@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createReadStream, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -105,6 +105,25 @@ test("piping into head ends quietly", async () => {
   await once(child, "close");
   expect({ stdout, stderr }).toEqual({ stdout: "{\nstatus 0\n", stderr: "" });
 });
+
+test.skipIf(!existsSync("/dev/full"))(
+  "output that cannot be written is an error, without a stack",
+  async () => {
+    const child = spawn("bash", ["-c", '"$0" "$1" inspect tiny.gguf >/dev/full', process.execPath, main], {
+      cwd: folder,
+      env: environment,
+    });
+    let stderr = "";
+    child.stderr.on("data", (text) => {
+      stderr += text;
+    });
+    const [status] = await once(child, "close");
+    expect(status).toBe(4);
+    expect(stderr).toBe(
+      "error[E_SPACE] ENOSPC: no space left on device, write. Free some space and run again.\n",
+    );
+  },
+);
 
 describe("over http", () => {
   let server: Server;

@@ -23,8 +23,8 @@ test("a terminal gets one line that redraws itself, with rate and time left", ()
   at(0, 0);
   at(50, 40); // Too soon.
   at(1000, 250);
-  expect(written).toHaveLength(2);
-  expect(written[1]).toBe(
+  expect(written).toHaveLength(1);
+  expect(written[0]).toBe(
     "\r[======                  ] 25%  250 weights/s  500 B/s  3.00 s left  blk.0.ffn_up.weight\x1b[K",
   );
   progress.clear();
@@ -50,6 +50,12 @@ test("a log gets whole lines, at most one in five seconds", () => {
   for (let time = 0; time <= 11_000; time += 100) at(time, time / 100);
   expect(written).toHaveLength(2);
   expect(written[0]).toBe("5%  10 weights/s  20 B/s  1 min 35 s left  blk.0.ffn_up.weight\n");
+});
+
+test("an estimate waits until it means something", () => {
+  const { written, at } = record({ isTTY: true, columns: 120 });
+  at(200, 1);
+  expect(written[0]).toContain("time left unknown");
 });
 
 test("quiet prints nothing", () => {
