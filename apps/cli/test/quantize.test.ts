@@ -9,8 +9,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { openModel } from "@fewbit/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
+import { loadRegistry } from "../src/plugins.js";
 import { fewbit } from "./command-line.js";
+import { chunks, datasets, writeMatrix } from "./importance.js";
 import { bfloat16, float32, weights, writeGguf, writeTinyModel } from "./model.js";
 import { temporaryFolder } from "./temporary.js";
 
@@ -21,8 +24,10 @@ const sha256 = (file: string): string =>
     .digest("hex");
 const quantize = (...args: string[]) => fewbit(["quantize", ...args], folder);
 
-beforeAll(() => {
+beforeAll(async () => {
   writeTinyModel(join(folder, "tiny.gguf"));
+  const registry = await loadRegistry(folder, [], undefined);
+  writeMatrix(join(folder, "tiny.imatrix.gguf"), await openModel(join(folder, "tiny.gguf"), registry));
 });
 
 test("writes a file called after the model and the type, and says what it did", async () => {
@@ -164,6 +169,63 @@ describe("choices", () => {
   });
 });
 
+describe("--imatrix", () => {
+  test("is used, recorded and told where it has gaps", async () => {
+    const ended = await quantize("tiny.gguf", "weighted.gguf", "Q4_K_M", "--imatrix", "tiny.imatrix.gguf");
+    expect(ended).toMatchObject({ status: 0, stderr: "" });
+    expect((await quantize("tiny.gguf", "plain.gguf", "Q4_K_M")).status).toBe(0);
+    const read = async (file: string) =>
+      JSON.parse((await fewbit(["inspect", file, "--json"], folder)).stdout);
+    const [weighted, plain] = [await read("weighted.gguf"), await read("plain.gguf")];
+    expect(weighted.metadata.slice(plain.metadata.length)).toEqual([
+      { key: "quantize.imatrix.file", type: "string", value: "tiny.imatrix.gguf" },
+      { key: "quantize.imatrix.dataset", type: "string", value: datasets[0] },
+      { key: "quantize.imatrix.entries_count", type: "u32", value: 15 },
+      { key: "quantize.imatrix.chunks_count", type: "u32", value: chunks },
+    ]);
+    const bytes = (
+      file: string,
+      { tensors }: { tensors: { name: string; offset: number; bytes: number }[] },
+    ) => {
+      const { offset, bytes: length } = tensors.find(({ name }) => name === "blk.0.ffn_up.weight")!;
+      return readFileSync(join(folder, file)).subarray(offset, offset + length);
+    };
+    expect(bytes("weighted.gguf", weighted).equals(bytes("plain.gguf", plain))).toBe(false);
+
+    const gaps = await quantize(
+      "tiny.gguf",
+      "gaps.gguf",
+      "Q4_K_M",
+      "--imatrix",
+      "tiny.imatrix.gguf",
+      "--exclude-weights",
+      "ffn_up",
+    );
+    expect(gaps).toMatchObject({
+      status: 0,
+      stderr:
+        "warning: the importance matrix has no entry for 2 tensors, which are quantized without: " +
+        "blk.0.ffn_up.weight, blk.1.ffn_up.weight\n",
+    });
+  });
+
+  test("makes possible what is refused without it", async () => {
+    const without = await quantize("tiny.gguf", "q2.gguf", "Q2_K_S");
+    expect(without.status).toBe(3);
+    expect(without.stderr).toMatch(/^error\[E_IMPORTANCE_MISSING\] blk\.0\..* --imatrix/);
+    expect((await quantize("tiny.gguf", "q2.gguf", "Q2_K_S", "--imatrix", "tiny.imatrix.gguf")).status).toBe(
+      0,
+    );
+  });
+
+  test("can be used for some tensors or without some, not both", async () => {
+    const both = ["--include-weights", "a", "--exclude-weights", "b"];
+    const ended = await quantize("tiny.gguf", "--type=Q8_0", "--imatrix", "tiny.imatrix.gguf", ...both);
+    expect(ended.status).toBe(2);
+    expect(ended.stderr).toMatch(/^error\[E_USAGE\] .*included or excluded, not both/);
+  });
+});
+
 describe("refused, with nothing changed", () => {
   const refused = async (args: string[], status: number, line: string | RegExp): Promise<void> => {
     const before = readdirSync(folder).map((name) => [name, sha256(name)]);
@@ -194,6 +256,23 @@ describe("refused, with nothing changed", () => {
         2,
         /^error\[E_OUTPUT_IS_INPUT\] .*: the output is the input/,
       );
+  });
+
+  test("an output that is the importance matrix", async () => {
+    await refused(
+      ["tiny.gguf", "tiny.imatrix.gguf", "Q8_0", "--imatrix", "tiny.imatrix.gguf", "--force"],
+      2,
+      /^error\[E_OUTPUT_IS_INPUT\]/,
+    );
+  });
+
+  test("an output that another run is writing", async () => {
+    writeFileSync(join(folder, "busy.gguf.partial"), "half");
+    await refused(
+      ["tiny.gguf", "busy.gguf", "Q8_0"],
+      5,
+      /^error\[E_BUSY\] .*busy\.gguf\.partial: another run/,
+    );
   });
 
   test("a model that is not there", async () => {
