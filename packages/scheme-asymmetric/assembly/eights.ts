@@ -11,7 +11,7 @@
 import { decodeHalf } from "@fewbit/assembly";
 import { fitMins, fitScales, MIN_LEVELS, SCALE_LEVELS, spreadMins, spreadScales } from "./scales";
 import { loadGroups, search, SLOT, SLOTS, W, X } from "./search";
-import { keepUnits, squares, storeUnits, SUB_MINS, SUB_SCALES, sumSquares, weighByImportance, weighBySize } from "./superblock";
+import { keepUnits, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance, weighBySize } from "./superblock";
 
 /** Scales and minimums of up to four super-blocks. */
 export function fitPlain(source: usize, count: usize): void {
@@ -56,16 +56,16 @@ export function storeHead(slot: usize, limit: u32, target: usize): void {
 }
 
 /** Scale and minimum of every sub-block, from the first 16 bytes of a super-block. */
-export function loadHead(block: usize): void {
+export function loadHead(block: usize, head: usize): void {
   const d = f32x4.splat(decodeHalf(load<u16>(block)));
   const dmin = f32x4.splat(decodeHalf(load<u16>(block, 2)));
   const s = load<u32>(block, 4);
   const m = load<u32>(block, 8);
   const low = load<u32>(block, 12);
-  product(d, s & 0x3f3f3f3f, SUB_SCALES);
-  product(dmin, m & 0x3f3f3f3f, SUB_MINS);
-  product(d, (low & 0x0f0f0f0f) | ((s >>> 2) & 0x30303030), SUB_SCALES + 16);
-  product(dmin, ((low >>> 4) & 0x0f0f0f0f) | ((m >>> 2) & 0x30303030), SUB_MINS + 16);
+  product(d, s & 0x3f3f3f3f, head);
+  product(dmin, m & 0x3f3f3f3f, head + SUB_MINS);
+  product(d, (low & 0x0f0f0f0f) | ((s >>> 2) & 0x30303030), head + 16);
+  product(dmin, ((low >>> 4) & 0x0f0f0f0f) | ((m >>> 2) & 0x30303030), head + SUB_MINS + 16);
 }
 
 // @ts-ignore: decorator

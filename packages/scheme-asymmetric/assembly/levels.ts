@@ -51,6 +51,20 @@ export function expand(levels: v128, scale: v128, min: v128, target: usize): voi
   v128.store(target, value(i32x4.extend_high_i16x8_u(high), scale, min), 48);
 }
 
+/** 32 levels, two bytes each, to scale · level − min. */
+// @ts-ignore: decorator
+@inline
+export function store32(a: v128, b: v128, c: v128, d: v128, scale: v128, min: v128, target: usize): void {
+  v128.store(target, value(i32x4.extend_low_i16x8_u(a), scale, min));
+  v128.store(target, value(i32x4.extend_high_i16x8_u(a), scale, min), 16);
+  v128.store(target, value(i32x4.extend_low_i16x8_u(b), scale, min), 32);
+  v128.store(target, value(i32x4.extend_high_i16x8_u(b), scale, min), 48);
+  v128.store(target, value(i32x4.extend_low_i16x8_u(c), scale, min), 64);
+  v128.store(target, value(i32x4.extend_high_i16x8_u(c), scale, min), 80);
+  v128.store(target, value(i32x4.extend_low_i16x8_u(d), scale, min), 96);
+  v128.store(target, value(i32x4.extend_high_i16x8_u(d), scale, min), 112);
+}
+
 // @ts-ignore: decorator
 @inline
 function value(levels: v128, scale: v128, min: v128): v128 {

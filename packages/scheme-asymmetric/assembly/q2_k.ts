@@ -8,7 +8,7 @@ import { decodeHalf } from "@fewbit/assembly";
 import { expand } from "./levels";
 import { fitMins, fitScales, MIN_LEVELS, SCALE_LEVELS, spreadMins, spreadScales } from "./scales";
 import { A, B, loadGroups, prepareSearch, search, searchAbsolutely, SLOT, SLOTS, W, X } from "./search";
-import { keepUnits, level, LEVELS, squares, storeUnits, SUB_MINS, SUB_SCALES, sumSquares, weighByImportance } from "./superblock";
+import { HEAD, keepUnits, level, LEVELS, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance } from "./superblock";
 
 const BYTES: usize = 16 + 64 + 2 + 2;
 
@@ -48,8 +48,8 @@ function loadHead(block: usize): void {
   const dmin = f32x4.splat(decodeHalf(load<u16>(block, 82)));
   const bytes = v128.load(block);
   const zero = f32x4.splat(0);
-  expand(v128.and(bytes, i8x16.splat(15)), d, zero, SUB_SCALES);
-  expand(i8x16.shr_u(bytes, 4), dmin, zero, SUB_MINS);
+  expand(v128.and(bytes, i8x16.splat(15)), d, zero, HEAD);
+  expand(i8x16.shr_u(bytes, 4), dmin, zero, HEAD + SUB_MINS);
 }
 
 function store4(source: usize, count: usize, target: usize): void {
@@ -107,7 +107,7 @@ export function q2_k_decode(source: usize, target: usize, blocks: u32): void {
         for (let r: usize = 0; r < 4; r++) {
           const j = (h << 5) + (r << 3) + (i << 2);
           const y = target + (h << 9) + (r << 7) + (i << 6);
-          expand(v128.and(q, i8x16.splat(3)), v128.load32_splat(SUB_SCALES + j), v128.load32_splat(SUB_MINS + j), y);
+          expand(v128.and(q, i8x16.splat(3)), v128.load32_splat(j, HEAD), v128.load32_splat(j, HEAD + SUB_MINS), y);
           q = i16x8.shr_u(q, 2);
         }
       }

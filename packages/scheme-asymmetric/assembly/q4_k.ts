@@ -2,16 +2,17 @@
 //
 //   16 + 32 r + i    [ weight 64 r + 32 + i | weight 64 r + i ]     r = 0 … 3, i = 0 … 31
 import { fitPlain, fitWeighted, loadHead, storeHead } from "./eights";
-import { expand } from "./levels";
+import { store32 } from "./levels";
 import { prepareSearch } from "./search";
-import { level, LEVELS, SUB_MINS, SUB_SCALES } from "./superblock";
+import { HEAD, level, LEVELS, SUB_MINS } from "./superblock";
 
 const BYTES: usize = 2 + 2 + 12 + 128;
+const NIBBLE: usize = memory.data<u16>([15]);
 
 function store4(source: usize, count: usize, limit: u32, target: usize): void {
   for (let slot: usize = 0; slot < count; slot++) {
     storeHead(slot, limit, target);
-    loadHead(target);
+    loadHead(target, HEAD);
     level(source, slot, 1, 15);
     for (let r: usize = 0; r < 4; r++) {
       const l = LEVELS + (r << 6);
@@ -51,20 +52,28 @@ export function q4_k_encode_weighted(source: usize, target: usize, rows: u32, co
 
 export function q4_k_decode(source: usize, target: usize, blocks: u32): void {
   for (; blocks > 0; blocks--) {
-    loadHead(source);
-    for (let r: usize = 0; r < 4; r++) {
-      const scaleLow = v128.load32_splat(SUB_SCALES + (r << 3));
-      const minLow = v128.load32_splat(SUB_MINS + (r << 3));
-      const scaleHigh = v128.load32_splat(SUB_SCALES + (r << 3), 4);
-      const minHigh = v128.load32_splat(SUB_MINS + (r << 3), 4);
-      for (let i: usize = 0; i < 32; i += 16) {
-        const q = v128.load(source + (r << 5) + i, 16);
-        const y = target + (r << 8) + (i << 2);
-        expand(v128.and(q, i8x16.splat(15)), scaleLow, minLow, y);
-        expand(i8x16.shr_u(q, 4), scaleHigh, minHigh, y + 128);
-      }
-    }
+    loadHead(source, HEAD);
+    decodeOne(source, target);
     source += BYTES;
     target += 1024;
+  }
+}
+
+/** Writes weights in order, whole cache lines at a time: that matters more than reading levels twice. */
+function decodeOne(source: usize, target: usize): void {
+  const nibble = v128.load16_splat(NIBBLE);
+  for (let r: usize = 0; r < 32; r += 8) {
+    let scale = v128.load32_splat(r, HEAD);
+    let min = v128.load32_splat(r, HEAD + SUB_MINS);
+    const a = v128.load8x8_u(source, 16);
+    const b = v128.load8x8_u(source, 24);
+    const c = v128.load8x8_u(source, 32);
+    const d = v128.load8x8_u(source, 40);
+    store32(v128.and(a, nibble), v128.and(b, nibble), v128.and(c, nibble), v128.and(d, nibble), scale, min, target);
+    scale = v128.load32_splat(r, HEAD + 4);
+    min = v128.load32_splat(r, HEAD + SUB_MINS + 4);
+    store32(i16x8.shr_u(a, 4), i16x8.shr_u(b, 4), i16x8.shr_u(c, 4), i16x8.shr_u(d, 4), scale, min, target + 128);
+    source += 32;
+    target += 256;
   }
 }

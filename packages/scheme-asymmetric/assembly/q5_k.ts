@@ -3,16 +3,18 @@
 //   16 + i           bit 2 r: bit 4 of weight 64 r + i; bit 2 r + 1: bit 4 of weight 64 r + 32 + i
 //   48 + 32 r + i    [ weight 64 r + 32 + i, bits 3…0 | weight 64 r + i, bits 3…0 ]     r = 0 … 3, i = 0 … 31
 import { fitPlain, fitWeighted, loadHead, storeHead } from "./eights";
-import { expand } from "./levels";
+import { store32 } from "./levels";
 import { prepareSearch } from "./search";
-import { level, LEVELS, SUB_MINS, SUB_SCALES } from "./superblock";
+import { HEAD, level, LEVELS, SUB_MINS } from "./superblock";
 
 const BYTES: usize = 2 + 2 + 12 + 32 + 128;
+const NIBBLE: usize = memory.data<u16>([15]);
+const BIT_4: usize = memory.data<u16>([16]);
 
 function store4(source: usize, count: usize, target: usize): void {
   for (let slot: usize = 0; slot < count; slot++) {
     storeHead(slot, 63, target);
-    loadHead(target);
+    loadHead(target, HEAD);
     level(source, slot, 1, 31);
     for (let i: usize = 0; i < 32; i += 16) {
       let high = i32x4.splat(0);
@@ -58,22 +60,54 @@ export function q5_k_encode_weighted(source: usize, target: usize, rows: u32, co
 
 export function q5_k_decode(source: usize, target: usize, blocks: u32): void {
   for (; blocks > 0; blocks--) {
-    loadHead(source);
-    for (let i: usize = 0; i < 32; i += 16) {
-      let high = v128.load(source + i, 16);
-      for (let r: usize = 0; r < 4; r++) {
-        const q = v128.load(source + (r << 5) + i, 48);
-        const y = target + (r << 8) + (i << 2);
-        const s = SUB_SCALES + (r << 3);
-        const m = SUB_MINS + (r << 3);
-        const first = v128.and(i16x8.shl(high, 4), i8x16.splat(16));
-        const second = v128.and(i16x8.shl(high, 3), i8x16.splat(16));
-        expand(v128.or(v128.and(q, i8x16.splat(15)), first), v128.load32_splat(s), v128.load32_splat(m), y);
-        expand(v128.or(i8x16.shr_u(q, 4), second), v128.load32_splat(s, 4), v128.load32_splat(m, 4), y + 128);
-        high = i16x8.shr_u(high, 2); // bits that cross into the lower byte are never looked at: see the masks
-      }
-    }
+    loadHead(source, HEAD);
+    decodeOne(source, target);
     source += BYTES;
     target += 1024;
+  }
+}
+
+/** Writes weights in order, whole cache lines at a time: that matters more than shifting high bits anew. */
+function decodeOne(source: usize, target: usize): void {
+  const nibble = v128.load16_splat(NIBBLE);
+  const bit4 = v128.load16_splat(BIT_4);
+  // Bit 4 of the level at hand moves down to bit 4 of its lane.
+  let highA = i16x8.shl(v128.load8x8_u(source, 16), 4);
+  let highB = i16x8.shl(v128.load8x8_u(source, 24), 4);
+  let highC = i16x8.shl(v128.load8x8_u(source, 32), 4);
+  let highD = i16x8.shl(v128.load8x8_u(source, 40), 4);
+  for (let r: usize = 0; r < 32; r += 8) {
+    let scale = v128.load32_splat(r, HEAD);
+    let min = v128.load32_splat(r, HEAD + SUB_MINS);
+    const a = v128.load8x8_u(source, 48);
+    const b = v128.load8x8_u(source, 56);
+    const c = v128.load8x8_u(source, 64);
+    const d = v128.load8x8_u(source, 72);
+    store32(
+      v128.or(v128.and(a, nibble), v128.and(highA, bit4)),
+      v128.or(v128.and(b, nibble), v128.and(highB, bit4)),
+      v128.or(v128.and(c, nibble), v128.and(highC, bit4)),
+      v128.or(v128.and(d, nibble), v128.and(highD, bit4)),
+      scale,
+      min,
+      target,
+    );
+    scale = v128.load32_splat(r, HEAD + 4);
+    min = v128.load32_splat(r, HEAD + SUB_MINS + 4);
+    store32(
+      v128.or(i16x8.shr_u(a, 4), v128.and(i16x8.shr_u(highA, 1), bit4)),
+      v128.or(i16x8.shr_u(b, 4), v128.and(i16x8.shr_u(highB, 1), bit4)),
+      v128.or(i16x8.shr_u(c, 4), v128.and(i16x8.shr_u(highC, 1), bit4)),
+      v128.or(i16x8.shr_u(d, 4), v128.and(i16x8.shr_u(highD, 1), bit4)),
+      scale,
+      min,
+      target + 128,
+    );
+    highA = i16x8.shr_u(highA, 2);
+    highB = i16x8.shr_u(highB, 2);
+    highC = i16x8.shr_u(highC, 2);
+    highD = i16x8.shr_u(highD, 2);
+    source += 32;
+    target += 256;
   }
 }

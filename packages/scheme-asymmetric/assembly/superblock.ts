@@ -7,11 +7,11 @@ import { fourSums } from "./sums";
 
 /** Units of four super-blocks as halves, scales then minimums: one i32 each. */
 const UNITS: usize = 11264;
-/** Scale and minimum of each sub-block of the super-block at hand, as decoded. */
-export const SUB_SCALES: usize = UNITS + 32;
-export const SUB_MINS: usize = SUB_SCALES + 64;
+/** A head is the scale of every sub-block of a super-block, then (SUB_MINS) every minimum, as decoded. */
+export const HEAD: usize = UNITS + 32;
+export const SUB_MINS: usize = 64;
 /** Levels of the super-block at hand, one byte per weight. */
-export const LEVELS: usize = 11520;
+export const LEVELS: usize = HEAD + 128;
 const SUMS: usize = LEVELS + 256;
 
 /** Keeps the units of four super-blocks. */
@@ -76,11 +76,11 @@ export function level(source: usize, slot: usize, shift: usize, top: u8): void {
   for (let i: usize = 0; i < 16; i++) {
     const j = (i >> shift) << 2;
     const x = source + (i << 6);
-    const scale = load<f32>(SUB_SCALES + j);
+    const scale = load<f32>(HEAD + j);
     const levels =
       scale == 0
         ? searched(x, load<f32>(found + j, INVERSES), load<f32>(found + j, SHIFTS))
-        : spaced(x, scale, load<f32>(SUB_MINS + j));
+        : spaced(x, scale, load<f32>(HEAD + j, SUB_MINS));
     v128.store(LEVELS + (i << 4), i8x16.min_u(levels, i8x16.splat(top)));
   }
 }
