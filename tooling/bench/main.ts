@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { LlamaFtype } from "../oracle-file.js";
-import { benchFile, cli, copyFile } from "./files.js";
+import { benchFile, cli, copyFile, type FileResult } from "./files.js";
 import { benchScheme, comparableSchemes } from "./kernels.js";
 import {
   largeShape,
@@ -102,7 +102,7 @@ async function benchFiles(): Promise<void> {
   const source = options.source.toUpperCase() as SourceType;
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "fewbit-bench-"));
   try {
-    const repeats = options.quick ? 1 : 5;
+    const repeats = options.quick ? 1 : 3;
     const small = shapeOfSize(smallShape, Number(options.size) * 1e6);
     await benchModel(`random ${source} weights`, small, source, folder, recipes, [1, 2], repeats, false);
     if (options.memory) {
@@ -136,14 +136,14 @@ async function benchModel(
       `\n${name}, ${(size / 1e6).toFixed(0)} MB${sparse ? "" : `; a plain copy takes ${copy.toFixed(2)} s`}`,
     );
     print(line(sparse ? memoryHeading : fileHeading, widths));
-    const results = [];
+    const results: FileResult[] = [];
+    files.push({ source: name, size, ...(sparse ? {} : { copy }), results });
     for (const recipe of recipes)
       for (const count of threads) {
         const result = await benchFile(path, recipe, count, repeats, folder);
         results.push(result);
         print(line((sparse ? memoryRow : fileRow)(result), widths));
       }
-    files.push({ source: name, size, ...(sparse ? {} : { copy }), results });
   } finally {
     rmSync(path, { force: true });
   }
