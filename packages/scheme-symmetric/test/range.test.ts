@@ -1,9 +1,10 @@
 // Blocks from the smallest subnormal to the largest float, where scales overflow half precision and their inverses
 // single precision: llama.cpp's conversions of infinity show in the bytes.
+
+import { describe, expect, test } from "vitest";
 import { generator, makeImportance } from "../../../tooling/cases.js";
 import { encodeWith } from "../../../tooling/identity.js";
 import { type GgmlType, oracleEncode, oracleFolder } from "../../../tooling/oracle.js";
-import { describe, expect, test } from "vitest";
 import plugin from "../src/index.js";
 
 const reason = oracleFolder ? "" : " (skipped: no prebuilt llama.cpp for this platform)";
