@@ -102,17 +102,30 @@ export function abbreviate(text: string, length: number): string {
     : `${characters.slice(0, length).join("")}… (${characters.length} characters)`;
 }
 
-/** One line for a metadata value: long arrays and texts cut short, everything escaped. */
-export function formatValue(value: unknown, items = 6, length = 100): string {
+/** The fewest digits that name a float32: 0.1 rather than 0.10000000149011612. */
+export function formatSingle(value: number): string {
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return String(short);
+  }
+  return String(value);
+}
+
+/**
+ * One line for a metadata value: long arrays and texts cut short, everything escaped. `type` is the container's name
+ * of its type, such as `array<f32>`.
+ */
+export function formatValue(value: unknown, type = "", items = 6, length = 100): string {
   if (Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))) {
     const list = value as unknown[];
     const shown = [];
-    for (let i = 0; i < Math.min(items, list.length); i++) shown.push(formatValue(list[i], 3, 24));
+    for (let i = 0; i < Math.min(items, list.length); i++) shown.push(formatValue(list[i], type, 3, 24));
     if (list.length > items) shown.push("…");
     return `[${shown.join(", ")}]${list.length > items ? ` (${list.length} values)` : ""}`;
   }
   if (typeof value === "string") return `"${escapeControls(abbreviate(value, length))}"`;
   if (Object.is(value, -0)) return "-0";
+  if (typeof value === "number" && type.includes("f32")) return formatSingle(value);
   return escapeControls(String(value));
 }
 

@@ -116,7 +116,7 @@ describe("formatValue", () => {
     expect(formatValue(Array.from({ length: 1000 }, (_, i) => i))).toBe(
       "[0, 1, 2, 3, 4, 5, …] (1000 values)",
     );
-    expect(formatValue("x".repeat(200), 6, 5)).toBe('"xxxxx… (200 characters)"');
+    expect(formatValue("x".repeat(200), "string", 6, 5)).toBe('"xxxxx… (200 characters)"');
     expect(formatValue(["a", "b"])).toBe('["a", "b"]');
   });
 
@@ -127,6 +127,14 @@ describe("formatValue", () => {
       "18446744073709551615",
       "true",
     ]);
+  });
+
+  test("a float32 is named by as few digits as it takes", () => {
+    const single = (x: number): string => formatValue([Math.fround(x)], "array<f32>");
+    expect(single(0.1)).toBe("[0.1]");
+    expect(single(1e-6)).toBe("[0.000001]");
+    expect(single(500000.5)).toBe("[500000.5]");
+    fc.assert(fc.property(fc.float(), (x) => Object.is(Math.fround(Number(formatValue(x, "f32"))), x)));
   });
 
   test("never splits a character in two", () => {

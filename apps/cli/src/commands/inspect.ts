@@ -76,7 +76,7 @@ function toText(model: Model): string {
   const metadata = table(
     [{ title: "KEY" }, { title: "TYPE" }, { title: "VALUE" }],
     // formatValue has escaped already; a second time changes nothing, for an escape holds no control character.
-    model.metadata.map((entry) => [entry.key, entry.type, formatValue(entry.value)]),
+    model.metadata.map((entry) => [entry.key, entry.type, formatValue(entry.value, entry.type)]),
   );
   const tensors = table(
     [
