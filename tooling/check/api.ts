@@ -18,11 +18,12 @@ export async function api(): Promise<string[]> {
       else unbuilt.push(name);
     }
   const problems = unbuilt.map((name) => `${name} is not built: run pnpm build`);
-  if (process.argv.includes("--update") && unbuilt.length === 0) {
-    writeFileSync(FILE, `${lines.join("\n")}\n`);
-    return [];
-  }
   const before = existsSync(FILE) ? readFileSync(FILE, "utf8").trimEnd().split("\n") : [];
+  if (process.argv.includes("--update")) {
+    const kept = before.filter((line) => unbuilt.some((name) => line.startsWith(`${name} `)));
+    writeFileSync(FILE, `${[...lines, ...kept].join("\n")}\n`);
+    return problems;
+  }
   const changes = [
     ...before
       .filter((line) => !lines.includes(line) && !unbuilt.some((name) => line.startsWith(`${name} `)))

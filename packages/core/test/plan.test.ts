@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { makePlan, splitJobs, summarise } from "../src/plan.js";
 import { createRegistry } from "../src/registry.js";
 import type { ImportanceMatrix, Model, Recipe, Scheme } from "../src/types.js";
-import { everything, flatWriter, modelOf, plugin, topScheme } from "./top16.js";
+import plugin, { everything, flatWriter, modelOf, topScheme } from "./top16.js";
 
 const registry = createRegistry([plugin]);
 const context = { options: {} };

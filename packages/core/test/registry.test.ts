@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { isFewbitError } from "../src/error.js";
 import { createRegistry, importPlugin } from "../src/registry.js";
 import type { Plugin } from "../src/types.js";
-import { plugin, topScheme } from "./top16.js";
+import plugin, { topScheme } from "./top16.js";
 
 const other: Plugin = { ...plugin, name: "other" };
 

@@ -64,7 +64,7 @@ export const tensorScheme: Scheme = {
   }),
 };
 
-export const plugin: Plugin = {
+const plugin: Plugin = {
   api: 1,
   name: "top16",
   version: "0.0.0",

@@ -20,7 +20,7 @@ import { makePlan } from "../src/plan.js";
 import { createRegistry } from "../src/registry.js";
 import type { Model } from "../src/types.js";
 import { type WriteRequest, writeModel } from "../src/write-model.js";
-import { everything, flatWriter, modelOf, plugin } from "./top16.js";
+import plugin, { everything, flatWriter, modelOf } from "./top16.js";
 
 let folder: string;
 beforeEach(() => {
