@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { exists, filesUnder, packages, read, root } from "./workspace.js";
 
-const SHARED = ["packages/core/src", "apps/cli/src", "packages/runner-piscina/src"];
+const SHARED = /^(packages\/core|packages\/runner-.*|apps\/cli)$/;
 /** Plain numbers, which core itself reads. */
 const PLAIN = ["F64", "F32", "F16", "BF16"];
 
@@ -21,8 +21,9 @@ export async function schemeIds(): Promise<string[]> {
   }
   if (ids.size === 0) return ["no scheme package is built: run pnpm build"];
   const literal = new RegExp(`["'\`](${[...ids].join("|")})["'\`]`, "gi");
-  return SHARED.flatMap((folder) =>
-    filesUnder(folder, [".ts"]).flatMap((file) =>
+  const shared = packages.filter(({ folder }) => SHARED.test(folder));
+  return shared.flatMap(({ folder }) =>
+    filesUnder(`${folder}/src`, [".ts"]).flatMap((file) =>
       withoutComments(read(file))
         .split("\n")
         .flatMap((line, i) =>

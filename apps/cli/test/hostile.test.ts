@@ -2,8 +2,8 @@
 // skipped, with a message, where they are absent.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { sharedFolder } from "@fewbit/tooling/golden";
 import { describe, expect, test } from "vitest";
+import { sharedFolder } from "../../../tooling/golden.js";
 import { fewbit } from "./command-line.js";
 import { temporaryFolder } from "./temporary.js";
 

@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openModel } from "@fewbit/core/node";
-import { sharedFolder } from "@fewbit/tooling/golden";
+import { beforeAll, describe, expect, test } from "vitest";
+import { sharedFolder } from "../../../tooling/golden.js";
 import {
   type KeyValue,
   type LlamaFtype,
@@ -13,8 +14,7 @@ import {
   type OracleFileOptions,
   oracleFolder,
   oracleQuantizeFile,
-} from "@fewbit/tooling/oracle-file";
-import { beforeAll, describe, expect, test } from "vitest";
+} from "../../../tooling/oracle-file.js";
 import { loadRegistry } from "../src/plugins.js";
 import { runHere } from "./command-line.js";
 import { chunks, datasets, writeMatrix } from "./importance.js";

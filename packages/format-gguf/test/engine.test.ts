@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ImportanceMatrix, MetadataEntry, Model } from "@fewbit/core";
 import { openFile } from "@fewbit/core/node";
-import { oracleFolder, oracleQuantizeFile } from "@fewbit/tooling/oracle-file";
+import { oracleFolder, oracleQuantizeFile } from "../../../tooling/oracle-file.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openGguf } from "../src/reader.js";
 import { recipes } from "../src/recipes.js";

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { ImportanceMatrix, MetadataEntry, Model, RecipeOptions, TensorInfo } from "@fewbit/core";
 import { openFile } from "@fewbit/core/node";
-import { type LlamaFtype, type OracleFileOptions, oracleQuantizeFile } from "@fewbit/tooling/oracle-file";
+import { type LlamaFtype, type OracleFileOptions, oracleQuantizeFile } from "../../../tooling/oracle-file.js";
 import { applyOverrides } from "../src/metadata.js";
 import { pruneLayers } from "../src/prune.js";
 import { openGguf } from "../src/reader.js";

@@ -1,4 +1,4 @@
-import { testIdentity } from "@fewbit/tooling/identity";
+import { testIdentity } from "../../../tooling/identity.js";
 import plugin from "../src/index.js";
 import vectors from "./vectors.json" with { type: "json" };
 

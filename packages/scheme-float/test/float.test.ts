@@ -1,6 +1,6 @@
 // F32, F16 and BF16: one weight per block, so any number of columns and every bit pattern can be asked for.
-import { encodeWith } from "@fewbit/tooling/identity";
-import { oracleEncode, oracleFolder } from "@fewbit/tooling/oracle";
+import { encodeWith } from "../../../tooling/identity.js";
+import { oracleEncode, oracleFolder } from "../../../tooling/oracle.js";
 import { describe, expect, test } from "vitest";
 import plugin from "../src/index.js";
 

@@ -1,8 +1,8 @@
 // What is peculiar to MXFP4 and NVFP4: the ends of their scales.
 
-import { generator } from "@fewbit/tooling/cases";
-import { encodeWith } from "@fewbit/tooling/identity";
-import { oracleEncode, oracleFolder } from "@fewbit/tooling/oracle";
+import { generator } from "../../../tooling/cases.js";
+import { encodeWith } from "../../../tooling/identity.js";
+import { oracleEncode, oracleFolder } from "../../../tooling/oracle.js";
 import { expect, test } from "vitest";
 import plugin from "../src/index.js";
 

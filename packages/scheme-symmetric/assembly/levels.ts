@@ -1,6 +1,20 @@
 // Levels of sixteen weights as bytes.
 
-/** What `levels` subtracts from the mantissa of a rounded number so that zero becomes level `zero`. */
+// Constants of `levels` in memory: V8 would rebuild them at every use inside loops.
+const MAGIC: usize = 512;
+const MANTISSA: usize = MAGIC + 16;
+const OFFSET: usize = MANTISSA + 16;
+const HIGHEST: usize = OFFSET + 16;
+
+/** For the calls of `levels` that follow: levels from 0 to 2 · reach − 1, where `reach` stands for zero. */
+export function makeLevelConstants(reach: i32): void {
+  v128.store(MAGIC, f32x4.splat(12582912.0));
+  v128.store(MANTISSA, i32x4.splat(0x007fffff));
+  v128.store(OFFSET, offset(reach));
+  v128.store(HIGHEST, i8x16.splat(<i8>(2 * reach - 1)));
+}
+
+/** What is subtracted from the mantissa of a rounded number so that zero becomes level `zero`. */
 // @ts-ignore: decorator
 @inline
 export function offset(zero: i32): v128 {
@@ -8,23 +22,26 @@ export function offset(zero: i32): v128 {
 }
 
 /**
- * round(x ⁄ scale) + zero, clamped to 0 … highest, for the sixteen weights at `x`. The rounding wraps as llama.cpp's
- * does beyond ±2²²; narrowing saturates, which is the lower clamp.
+ * round(x ⁄ scale), clamped, for the sixteen weights at `x`. The rounding wraps as llama.cpp's does beyond ±2²²;
+ * narrowing saturates, which is the lower clamp.
  */
 // @ts-ignore: decorator
 @inline
-export function levels(x: usize, scale: v128, offset: v128, highest: v128): v128 {
+export function levels(x: usize, scale: f32): v128 {
+  const divisor = f32x4.splat(scale);
   return bytesOf(
-    f32x4.div(v128.load(x), scale),
-    f32x4.div(v128.load(x, 16), scale),
-    f32x4.div(v128.load(x, 32), scale),
-    f32x4.div(v128.load(x, 48), scale),
-    offset,
-    highest,
+    f32x4.div(v128.load(x), divisor),
+    f32x4.div(v128.load(x, 16), divisor),
+    f32x4.div(v128.load(x, 32), divisor),
+    f32x4.div(v128.load(x, 48), divisor),
+    v128.load(0, MAGIC),
+    v128.load(0, MANTISSA),
+    v128.load(0, OFFSET),
+    v128.load(0, HIGHEST),
   );
 }
 
-/** The same with a factor instead of a divisor: the levels of a search. */
+/** round(inverse · x) + zero, clamped to 0 … highest, for the sixteen weights at `x`: the levels of a search. */
 // @ts-ignore: decorator
 @inline
 export function levelsOfSearch(x: usize, inverse: v128, offset: v128, highest: v128): v128 {
@@ -33,6 +50,8 @@ export function levelsOfSearch(x: usize, inverse: v128, offset: v128, highest: v
     f32x4.mul(v128.load(x, 16), inverse),
     f32x4.mul(v128.load(x, 32), inverse),
     f32x4.mul(v128.load(x, 48), inverse),
+    f32x4.splat(12582912.0),
+    i32x4.splat(0x007fffff),
     offset,
     highest,
   );
@@ -40,17 +59,19 @@ export function levelsOfSearch(x: usize, inverse: v128, offset: v128, highest: v
 
 // @ts-ignore: decorator
 @inline
-function bytesOf(a: v128, b: v128, c: v128, d: v128, offset: v128, highest: v128): v128 {
-  const ab = i16x8.narrow_i32x4_s(wrapped(a, offset), wrapped(b, offset));
-  const cd = i16x8.narrow_i32x4_s(wrapped(c, offset), wrapped(d, offset));
+function bytesOf(
+  a: v128, b: v128, c: v128, d: v128,
+  magic: v128, mantissa: v128, offset: v128, highest: v128,
+): v128 {
+  const ab = i16x8.narrow_i32x4_s(wrapped(a, magic, mantissa, offset), wrapped(b, magic, mantissa, offset));
+  const cd = i16x8.narrow_i32x4_s(wrapped(c, magic, mantissa, offset), wrapped(d, magic, mantissa, offset));
   return i8x16.min_u(i8x16.narrow_i16x8_u(ab, cd), highest);
 }
 
 // @ts-ignore: decorator
 @inline
-function wrapped(x: v128, offset: v128): v128 {
-  const mantissa = v128.and(f32x4.add(x, f32x4.splat(12582912.0)), i32x4.splat(0x007fffff));
-  return i32x4.sub(mantissa, offset);
+function wrapped(x: v128, magic: v128, mantissa: v128, offset: v128): v128 {
+  return i32x4.sub(v128.and(f32x4.add(x, magic), mantissa), offset);
 }
 
 /** Sixteen signed bytes times a scale, to sixteen float32. */

@@ -13,7 +13,7 @@ import {
   EMPTY, GRIDS, GRID_BYTES, INVERSE, SCALE, W, WX, X,
   makeGrid, searchScales, searchScalesOfAny,
 } from "./grid-search";
-import { levels, levelsOfSearch, offset, storeScaled } from "./levels";
+import { levels, levelsOfSearch, makeLevelConstants, offset, storeScaled } from "./levels";
 import {
   EXPONENT, HIGHEST, LOWEST, MAGIC, MANTISSA, REFINE_END, SUML2, SUMLX,
   bestLevels, firstLevels, makeRefineConstants, refineLater, refineQueued, refinedLevels,
@@ -43,6 +43,7 @@ const TINY: f32 = 1e-15;
 
 export function q3_k_encode(source: usize, target: usize, rows: u32, columns: u32): void {
   makeRefineConstants();
+  makeLevelConstants(4);
   const blocks = (columns / 256) * rows;
   for (let block: u32 = 0; block < blocks; block += 4) {
     encodeUpToFour(source, target, min<u32>(4, blocks - block));
@@ -85,11 +86,7 @@ function packBlock(source: usize, target: usize, at: usize, refined: u32): void 
   if (max != 0) {
     const inverse = <f32>-32 / max;
     factor = encodeHalf(<f32>1 / inverse);
-    const a = scaleCodes(at, inverse);
-    const b = scaleCodes(at + 16, inverse);
-    const c = scaleCodes(at + 32, inverse);
-    const d = scaleCodes(at + 48, inverse);
-    codes = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+    codes = allScaleCodes(at, inverse);
   }
   pack(source, target, codes, factor, at, refined);
 }
@@ -136,10 +133,13 @@ function fitGroup(source: usize, at: usize): u64 {
 function extremes(): v128 {
   let highest = f32x4.splat(0);
   let lowest = highest;
-  for (let p: usize = 0; p < 256; p += 16) {
-    const x = v128.load(p, X);
-    highest = f32x4.pmax(highest, x);
-    lowest = f32x4.pmin(lowest, x);
+  for (let p: usize = 0; p < 256; p += 64) {
+    const a = v128.load(p, X);
+    const b = v128.load(p, X + 16);
+    const c = v128.load(p, X + 32);
+    const d = v128.load(p, X + 48);
+    highest = f32x4.pmax(highest, f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
+    lowest = f32x4.pmin(lowest, f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, d)));
   }
   const negated = f32x4.neg(lowest);
   if (v128.any_true(f32x4.eq(highest, negated))) return firstExtremes();
@@ -177,11 +177,26 @@ function otherLevels(sumlx: v128, suml2: v128): v128 {
   return i32x4.ne(other, i32x4.splat(0));
 }
 
-/** Four scales as 0 … 63. llama.cpp keeps the rounded number in a signed byte, where infinity becomes 0. */
+/** round(inverse · scale) of a super-block's sixteen scales, clamped to −32 … 31, plus 32. */
 // @ts-ignore: decorator
 @inline
-function scaleCodes(p: usize, inverse: f32): v128 {
-  const rounded = nearestInts(f32x4.mul(f32x4.splat(inverse), v128.load(p, SCALE)));
+function allScaleCodes(at: usize, inverse: f32): v128 {
+  const factor = f32x4.splat(inverse);
+  const a = scaleCodes(at, factor);
+  const b = scaleCodes(at + 16, factor);
+  const c = scaleCodes(at + 32, factor);
+  const d = scaleCodes(at + 48, factor);
+  return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+}
+
+/**
+ * Four of them. llama.cpp keeps the rounded number in a signed byte: where the inverse is infinite, −2²² becomes 0.
+ * With importance it does not, but there numbers stay small, and NaN rounds to 0.
+ */
+// @ts-ignore: decorator
+@inline
+function scaleCodes(p: usize, inverse: v128): v128 {
+  const rounded = nearestInts(f32x4.mul(inverse, v128.load(p, SCALE)));
   const byte = i32x4.shr_s(i32x4.shl(rounded, 24), 24);
   return i32x4.add(i32x4.max_s(i32x4.splat(-32), i32x4.min_s(i32x4.splat(31), byte)), i32x4.splat(32));
 }
@@ -189,6 +204,7 @@ function scaleCodes(p: usize, inverse: f32): v128 {
 export function q3_k_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
   makeGrid(GRID4, 4);
   makeGrid(GRID32, 32);
+  makeLevelConstants(4);
   const blocks = (columns / 256) * rows;
   let column: usize = 0;
   for (let block: u32 = 0; block < blocks; block += 4, target += 4 * BYTES) {
@@ -280,10 +296,7 @@ function packWeighted(source: usize, target: usize, b: usize): void {
   // The NaN of x86, whatever this processor's: tensors with such blocks are refused, but equal bytes are equal bytes.
   const factor: u16 = found == found ? encodeHalf(found) : 0xfe00;
   let codes = i8x16.splat(0);
-  if (!load<u32>(256 + 4 * b, EMPTY))
-    codes = levelsOfSearch(
-      SCALE + 64 * b, f32x4.splat(load<f32>(256 + 4 * b, INVERSE)), offset(32), i8x16.splat(63),
-    );
+  if (!load<u32>(256 + 4 * b, EMPTY)) codes = allScaleCodes(64 * b, load<f32>(256 + 4 * b, INVERSE));
   pack(source, target, codes, factor, 64 * b, 0);
 }
 
@@ -294,13 +307,11 @@ function pack(source: usize, target: usize, codes: v128, factor: u16, at: usize,
   store<u16>(target, factor, FACTOR);
   packScales(target, codes);
   storeSteps(codes, decodeHalf(factor));
-  const zero = offset(4);
-  const highest = i8x16.splat(7);
   for (let j: usize = 0; j < 16; j++) {
     const step = load<f32>(4 * j, STEPS);
     const x = source + 64 * j;
     let level: v128;
-    if (step != 0) level = levels(x, f32x4.splat(step), zero, highest);
+    if (step != 0) level = levels(x, step);
     else level = searchedLevels(x, at + 4 * j, (refined >>> <u32>j) & 1);
     v128.store(16 * j, level, LEVELS);
   }

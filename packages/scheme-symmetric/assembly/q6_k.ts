@@ -7,7 +7,7 @@
 //
 // Lanes hold four sub-blocks; four such groups make a super-block.
 import { decodeHalf, encodeHalf, nearestInts, transpose } from "@fewbit/assembly";
-import { levels, levelsOfSearch, offset, storeScaled } from "./levels";
+import { levels, levelsOfSearch, makeLevelConstants, offset, storeScaled } from "./levels";
 import { EMPTY, GRIDS, INVERSE, SCALE, SEARCH_END, W, WX, X, makeGrid, searchScales } from "./grid-search";
 
 const HIGH: usize = 256 / 2;
@@ -23,6 +23,7 @@ const TINY: f32 = 1e-15;
 
 export function q6_k_encode(source: usize, target: usize, rows: u32, columns: u32): void {
   makeGrid(GRID, 32);
+  makeLevelConstants(32);
   for (const end = source + <usize>rows * columns * 4; source < end; source += 1024, target += BYTES) {
     for (let group: usize = 0; group < 4; group++) searchGroup(source + 256 * group, 16 * group);
     pack(source, target);
@@ -31,6 +32,7 @@ export function q6_k_encode(source: usize, target: usize, rows: u32, columns: u3
 
 export function q6_k_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
   makeGrid(GRID, 32);
+  makeLevelConstants(32);
   for (let row: u32 = 0; row < rows; row++)
     for (let column: usize = 0; column < columns; column += 256, source += 1024, target += BYTES) {
       for (let group: usize = 0; group < 4; group++)
@@ -88,16 +90,19 @@ function pack(source: usize, target: usize): void {
     i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)),
     SCALES,
   );
-  const zero = offset(32);
-  const highest = i8x16.splat(63);
   for (let j: usize = 0; j < 16; j++) {
     const step = load<f32>(4 * j, STEPS);
     const x = source + 64 * j;
-    if (step != 0) v128.store(16 * j, levels(x, f32x4.splat(step), zero, highest), LEVELS);
+    if (step != 0) v128.store(16 * j, levels(x, step), LEVELS);
     else if (load<u32>(4 * j, EMPTY)) v128.store(16 * j, i8x16.splat(0), LEVELS);
-    else v128.store(16 * j, levelsOfSearch(x, f32x4.splat(load<f32>(4 * j, INVERSE)), zero, highest), LEVELS);
+    else v128.store(16 * j, searchedLevels(x, load<f32>(4 * j, INVERSE)), LEVELS);
   }
   packLevels(target);
+}
+
+/** Where a scale became zero, the levels of the search stay. */
+function searchedLevels(x: usize, inverse: f32): v128 {
+  return levelsOfSearch(x, f32x4.splat(inverse), offset(32), i8x16.splat(63));
 }
 
 /** Four scales as integers up to 127; leaves factor · integer in STEPS. */

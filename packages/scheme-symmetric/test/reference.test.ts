@@ -1,5 +1,5 @@
-import { importanceCases, makeImportance, makeRows, weightCases } from "@fewbit/tooling/cases";
-import { encodeWith } from "@fewbit/tooling/identity";
+import { importanceCases, makeImportance, makeRows, weightCases } from "../../../tooling/cases.js";
+import { encodeWith } from "../../../tooling/identity.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import plugin from "../src/index.js";

@@ -2,7 +2,7 @@
 import type { FormatReader, FormatWriter, Model, Output, Plugin } from "@fewbit/core";
 import { expect, test } from "vitest";
 import { testPlugin, testReader, testWriter } from "../src/index.js";
-import { failures } from "./collect.js";
+import { failures, lawsOf } from "./collect.js";
 import plugin, { plain } from "./plain.js";
 import { plainReader, plainSample, plainWriter } from "./plain-format.js";
 
@@ -337,3 +337,15 @@ for (const [fault, broken, law, claim] of plugins)
     expect(failed.size).toBe(fault.includes("path") ? 2 : 1);
     expect(failed.get(law)).toMatch(claim);
   });
+
+test("every law has a reader, a writer or a plugin that breaks it", () => {
+  const samples = [plainSample()] as const;
+  const laws = [
+    ...lawsOf((collect) => testReader(plainReader, { test: collect, samples })),
+    ...lawsOf((collect) => testWriter(plainWriter, { test: collect, reader: plainReader })),
+    ...lawsOf((collect) => testPlugin(plugin, { test: collect })),
+  ];
+  const broken = [...readers, ...writers, ...plugins].map(([, , law]) => law);
+  // Alignment is broken together with another law, above.
+  expect(laws.filter((law) => !broken.includes(law))).toEqual(["places are aligned to their elements"]);
+});

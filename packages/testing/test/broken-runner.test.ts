@@ -4,7 +4,7 @@ import { nodeIo } from "@fewbit/core/node";
 import { testRunner as testBuiltRunner } from "@fewbit/testing";
 import { expect, test } from "vitest";
 import { runnerPlugin, testRunner } from "../src/index.js";
-import { failures } from "./collect.js";
+import { failures, lawsOf } from "./collect.js";
 import { threadRunner } from "./thread-runner.js";
 
 const good = inlineRunner([runnerPlugin()], nodeIo());
@@ -285,3 +285,10 @@ for (const [fault, runner, law, claim] of apart)
     expect([...failed.keys()]).toEqual([law]);
     expect(failed.get(law)).toMatch(claim);
   });
+
+test("every law has a runner that breaks it", () => {
+  const laws = [good, threadRunner].flatMap((runner) =>
+    lawsOf((collect) => testRunner(runner, { test: collect })),
+  );
+  expect(laws.filter((law) => ![...mutants, ...apart].some(([, , broken]) => broken === law))).toEqual([]);
+});

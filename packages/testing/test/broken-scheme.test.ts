@@ -2,8 +2,8 @@
 import type { Codec, Scheme } from "@fewbit/core";
 import { expect, test } from "vitest";
 import { testScheme } from "../src/index.js";
-import { failures } from "./collect.js";
-import { demanding, lending, plain, tensorwise, weighted } from "./plain.js";
+import { failures, lawsOf } from "./collect.js";
+import { demanding, lending, plain, schemes, tensorwise, weighted } from "./plain.js";
 
 /** `good`, with some members of its codec replaced. `change` is called once for each load. */
 const broken = (
@@ -484,4 +484,9 @@ test("the contract refuses a scheme that fits no row", async () => {
   expect([...failed.values()]).toContain(
     "layout accepts no row of 32, 64, 128, 256, 512, 1024, 2048, 4096 columns",
   );
+});
+
+test("every law has a scheme that breaks it", () => {
+  const laws = schemes.flatMap((scheme) => lawsOf((collect) => testScheme(scheme, { test: collect })));
+  expect([...new Set(laws)].filter((law) => !mutants.some(([, , broken]) => broken === law))).toEqual([]);
 });

@@ -9,3 +9,10 @@ export async function failures(contract: (test: TestFunction) => void): Promise<
     await run().catch((error: Error) => failed.set(name.slice(name.indexOf(": ") + 2), error.message));
   return failed;
 }
+
+/** The laws that a contract registers, without running one. */
+export function lawsOf(contract: (test: TestFunction) => void): string[] {
+  const names: string[] = [];
+  contract((name) => names.push(name.slice(name.indexOf(": ") + 2)));
+  return names;
+}
