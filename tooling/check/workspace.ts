@@ -3,9 +3,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** FEWBIT_CHECK_ROOT: another workspace, for the tests of the checks themselves. */
-export const root: string =
-  process.env.FEWBIT_CHECK_ROOT ?? fileURLToPath(new URL("../../", import.meta.url));
+/** Another workspace, for the tests of the checks themselves. */
+const { FEWBIT_CHECK_ROOT } = process.env;
+export const root: string = FEWBIT_CHECK_ROOT ?? fileURLToPath(new URL("../../", import.meta.url));
 
 export interface Manifest {
   readonly name: string;
