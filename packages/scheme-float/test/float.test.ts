@@ -1,7 +1,8 @@
 // F32, F16 and BF16: one weight per block, so any number of columns and every bit pattern can be asked for.
+
+import { describe, expect, test } from "vitest";
 import { encodeWith } from "../../../tooling/identity.js";
 import { oracleEncode, oracleFolder } from "../../../tooling/oracle.js";
-import { describe, expect, test } from "vitest";
 import plugin from "../src/index.js";
 
 const [f32, f16, bf16] = plugin.schemes;

@@ -1,9 +1,9 @@
 // What is peculiar to MXFP4 and NVFP4: the ends of their scales.
 
+import { expect, test } from "vitest";
 import { generator } from "../../../tooling/cases.js";
 import { encodeWith } from "../../../tooling/identity.js";
 import { oracleEncode, oracleFolder } from "../../../tooling/oracle.js";
-import { expect, test } from "vitest";
 import plugin from "../src/index.js";
 
 const mxfp4 = plugin.schemes[3];

@@ -1,7 +1,7 @@
-import { makeRows, weightCases } from "../../../tooling/cases.js";
-import { encodeWith } from "../../../tooling/identity.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { makeRows, weightCases } from "../../../tooling/cases.js";
+import { encodeWith } from "../../../tooling/identity.js";
 import plugin from "../src/index.js";
 import { reference } from "../src/reference.js";
 
