@@ -22,7 +22,7 @@ export const SHIFT_5: usize = HALF + 32;
 export const MASK_1: usize = HALF + 48;
 export const MASK_5: usize = HALF + 64;
 const HEAD_CONSTANTS: usize = HALF + 80;
-const EXTREMES: usize = HEAD_CONSTANTS + 128;
+const EXTREMES: usize = HEAD_CONSTANTS + 144;
 const SUMS: usize = EXTREMES + 128;
 /** Levels of eight blocks, one byte each. */
 export const LEVELS: usize = SUMS + 16;
@@ -41,6 +41,8 @@ export function prepareHeads(): void {
   v128.store(HEAD_CONSTANTS, i32x4.splat(0x07800000), 80);
   v128.store(HEAD_CONSTANTS, i32x4.splat(0x7c00), 96);
   v128.store(HEAD_CONSTANTS, i32x4.splat(0x0fff), 112);
+  store<f32>(HEAD_CONSTANTS, Infinity, 128);
+  store<f32>(HEAD_CONSTANTS, 1, 132);
 }
 
 /** For the plain encoder. */
@@ -113,28 +115,38 @@ function signZeros(source: usize, min: v128): v128 {
   return min;
 }
 
-/** Plain: scales and minimums of sixteen blocks from their extremes. */
+/**
+ * Plain: scales and minimums of sixteen blocks from their extremes. In two loops, so that the divisions do not hold up
+ * the next blocks.
+ */
 export function span(source: usize, top: f32): void {
-  const infinity = f32x4.splat(Infinity);
+  let p = source;
   for (let i: usize = 0; i < 64; i += 16) {
-    extremes(source, EXTREMES);
-    extremes(source + 128, EXTREMES + 16);
-    extremes(source + 256, EXTREMES + 32);
-    extremes(source + 384, EXTREMES + 48);
-    let min = smallest(EXTREMES);
-    if (v128.any_true(f32x4.eq(min, f32x4.splat(0)))) min = signZeros(source, min);
-    const range = f32x4.sub(largest(EXTREMES + 64), min);
+    extremes(p, EXTREMES);
+    extremes(p + 128, EXTREMES + 16);
+    extremes(p + 256, EXTREMES + 32);
+    extremes(p + 384, EXTREMES + 48);
+    v128.store(i, smallest(EXTREMES), BLOCK_MINS);
+    v128.store(i, largest(EXTREMES + 64), BLOCK_SCALES);
+    p += 512;
+  }
+  const infinity = v128.load32_splat(HEAD_CONSTANTS, 128);
+  const one = v128.load32_splat(HEAD_CONSTANTS, 132);
+  for (let i: usize = 0; i < 64; i += 16) {
+    let min = v128.load(i, BLOCK_MINS);
+    if (v128.any_true(f32x4.eq(min, f32x4.splat(0)))) {
+      min = signZeros(source + (i << 5), min);
+      v128.store(i, min, BLOCK_MINS);
+    }
+    const range = f32x4.sub(v128.load(i, BLOCK_SCALES), min);
     // Comparing makes a range of two zeros +0, as it is where both are the first zero.
     const scale = f32x4.div(f32x4.pmax(f32x4.splat(0), range), f32x4.splat(top));
-    const inverse = f32x4.div(f32x4.splat(1), scale);
+    const inverse = f32x4.div(one, scale);
     // A range or an inverse beyond float32 makes all levels zero.
     v128.store(i, v128.and(min, f32x4.lt(range, infinity)), OFFSETS);
     v128.store(i, v128.and(inverse, f32x4.lt(inverse, infinity)), INVERSE_SCALES);
-    v128.store(i, scale, BLOCK_SCALES);
-    v128.store(i, min, BLOCK_MINS);
-    source += 512;
+    heads(scale, min, i);
   }
-  for (let i: usize = 0; i < 64; i += 16) heads(v128.load(i, BLOCK_SCALES), v128.load(i, BLOCK_MINS), i);
 }
 
 /** The size of a number as a half: `encodeHalves` without sign and NaN, and with constants from memory. */
