@@ -3,6 +3,7 @@
 //   0   d   half: scale          weight = d · level + m
 //   2   m   half: minimum
 //   4   packed levels, of which byte i of the last sixteen holds the low bits of weights i and 16 + i
+import { encodeHalves } from "@fewbit/assembly";
 import { searched } from "./levels";
 import { INVERSES, loadGroups, MINS, SCALES, search, SHIFTS, SLOTS, W, X } from "./search";
 import { fourSums } from "./sums";
@@ -21,8 +22,8 @@ export const SHIFT_1: usize = HALF + 16;
 export const SHIFT_5: usize = HALF + 32;
 export const MASK_1: usize = HALF + 48;
 export const MASK_5: usize = HALF + 64;
-const HEAD_CONSTANTS: usize = HALF + 80;
-const EXTREMES: usize = HEAD_CONSTANTS + 144;
+const SPAN_CONSTANTS: usize = HALF + 80;
+const EXTREMES: usize = SPAN_CONSTANTS + 112;
 const SUMS: usize = EXTREMES + 128;
 /** Levels of eight blocks, one byte each. */
 export const LEVELS: usize = SUMS + 16;
@@ -31,23 +32,15 @@ export const STAGED: usize = 14336;
 const STAGED_IMPORTANCE: usize = STAGED + 1024;
 export const STAGED_BYTES: usize = STAGED + 2048;
 
-/** For both encoders. */
-export function prepareHeads(): void {
-  v128.store(HEAD_CONSTANTS, i32x4.splat(0x7fffffff));
-  v128.store(HEAD_CONSTANTS, i32x4.splat(0xff000000), 16);
-  v128.store(HEAD_CONSTANTS, i32x4.splat(0x71000000), 32);
-  v128.store(HEAD_CONSTANTS, f32x4.splat(reinterpret<f32>(0x77800000)), 48); // 2¹¹²
-  v128.store(HEAD_CONSTANTS, f32x4.splat(reinterpret<f32>(0x08800000)), 64); // 2⁻¹¹⁰
-  v128.store(HEAD_CONSTANTS, i32x4.splat(0x07800000), 80);
-  v128.store(HEAD_CONSTANTS, i32x4.splat(0x7c00), 96);
-  v128.store(HEAD_CONSTANTS, i32x4.splat(0x0fff), 112);
-  store<f32>(HEAD_CONSTANTS, Infinity, 128);
-  store<f32>(HEAD_CONSTANTS, 1, 132);
-}
-
 /** For the plain encoder. */
 export function prepareBlocks(top: i32): void {
-  prepareHeads();
+  v128.store(SPAN_CONSTANTS, f32x4.splat(1));
+  v128.store(SPAN_CONSTANTS, f32x4.splat(<f32>top), 16);
+  v128.store(SPAN_CONSTANTS, i32x4.splat(0x80000000), 32);
+  v128.store(SPAN_CONSTANTS, i32x4.splat(0x38800000), 48); // 2⁻¹⁴, the smallest normal half
+  v128.store(SPAN_CONSTANTS, i32x4.splat(0xf8000000), 64);
+  v128.store(SPAN_CONSTANTS, i32x4.splat((0x0400 << 13) + 0x0fff), 80); // the same as a half, and almost half of its last place
+  v128.store(SPAN_CONSTANTS, i32x4.splat(1), 96);
   v128.store(HALF, f32x4.splat(0.5));
   // Adding 2^(23 − k) − 2^(−k − 1) puts the integer part above bit k, rounded down, for numbers from ½ to below 32.
   v128.store(SHIFT_1, f32x4.splat(<f32>(4194304.0 - 0.25)));
@@ -130,43 +123,51 @@ export function span(source: usize, top: f32): void {
     v128.store(i, largest(EXTREMES + 64), BLOCK_SCALES);
     p += 512;
   }
-  const infinity = v128.load32_splat(HEAD_CONSTANTS, 128);
-  const one = v128.load32_splat(HEAD_CONSTANTS, 132);
+  const one = v128.load(SPAN_CONSTANTS);
+  const tops = v128.load(SPAN_CONSTANTS, 16);
+  const sign = v128.load(SPAN_CONSTANTS, 32);
+  const normal = v128.load(SPAN_CONSTANTS, 48);
+  const beyond = v128.load(SPAN_CONSTANTS, 64);
+  const offset = v128.load(SPAN_CONSTANTS, 80);
+  const odd = v128.load(SPAN_CONSTANTS, 96);
   for (let i: usize = 0; i < 64; i += 16) {
-    let min = v128.load(i, BLOCK_MINS);
-    if (v128.any_true(f32x4.eq(min, f32x4.splat(0)))) {
-      min = signZeros(source + (i << 5), min);
-      v128.store(i, min, BLOCK_MINS);
+    const min = v128.load(i, BLOCK_MINS);
+    const scale = f32x4.div(f32x4.sub(v128.load(i, BLOCK_SCALES), min), tops);
+    const minSize = v128.andnot(min, sign);
+    // As integers above 2⁻¹⁴: where both are below 2², halves are normal, and no number here is zero or infinite.
+    const minPlace = i32x4.sub(minSize, normal);
+    const scalePlace = i32x4.sub(scale, normal);
+    if (v128.any_true(v128.and(v128.or(minPlace, scalePlace), beyond))) {
+      spanAnyway(source + (i << 5), i, top);
+      continue;
     }
-    const range = f32x4.sub(v128.load(i, BLOCK_SCALES), min);
-    // Comparing makes a range of two zeros +0, as it is where both are the first zero.
-    const scale = f32x4.div(f32x4.pmax(f32x4.splat(0), range), f32x4.splat(top));
-    const inverse = f32x4.div(one, scale);
-    // A range or an inverse beyond float32 makes all levels zero.
-    v128.store(i, v128.and(min, f32x4.lt(range, infinity)), OFFSETS);
-    v128.store(i, v128.and(inverse, f32x4.lt(inverse, infinity)), INVERSE_SCALES);
-    heads(scale, min, i);
+    v128.store(i, min, OFFSETS);
+    v128.store(i, f32x4.div(one, scale), INVERSE_SCALES);
+    const minHalf = i32x4.shr_u(i32x4.add(i32x4.add(minPlace, offset), v128.and(i32x4.shr_u(minPlace, 13), odd)), 13);
+    const scaleHalf = i32x4.shr_u(i32x4.add(i32x4.add(scalePlace, offset), v128.and(i32x4.shr_u(scalePlace, 13), odd)), 13);
+    v128.store(i, v128.or(v128.or(scaleHalf, v128.and(min, sign)), i32x4.shl(minHalf, 16)), HEADS);
   }
 }
 
-/** The size of a number as a half: `encodeHalves` without sign and NaN, and with constants from memory. */
-// @ts-ignore: decorator
-@inline
-function halfSize(f: v128): v128 {
-  const scaled = f32x4.mul(f32x4.mul(v128.and(f, v128.load(HEAD_CONSTANTS)), v128.load(HEAD_CONSTANTS, 48)), v128.load(HEAD_CONSTANTS, 64));
-  const exponent = i32x4.max_u(v128.and(i32x4.add(f, f), v128.load(HEAD_CONSTANTS, 16)), v128.load(HEAD_CONSTANTS, 32));
-  const bits = f32x4.add(i32x4.add(i32x4.shr_u(exponent, 1), v128.load(HEAD_CONSTANTS, 80)), scaled);
-  return i32x4.add(v128.and(i32x4.shr_u(bits, 13), v128.load(HEAD_CONSTANTS, 96)), v128.and(bits, v128.load(HEAD_CONSTANTS, 112)));
+/** The span of four blocks with zeros, or with numbers whose halves are subnormal or may be infinite. */
+function spanAnyway(source: usize, i: usize, top: f32): void {
+  const infinity = f32x4.splat(Infinity);
+  let min = v128.load(i, BLOCK_MINS);
+  if (v128.any_true(f32x4.eq(min, f32x4.splat(0)))) min = signZeros(source, min);
+  const range = f32x4.sub(v128.load(i, BLOCK_SCALES), min);
+  // Comparing makes a range of two zeros +0, as it is where both are the first zero.
+  const scale = f32x4.div(f32x4.pmax(f32x4.splat(0), range), f32x4.splat(top));
+  const inverse = f32x4.div(f32x4.splat(1), scale);
+  // A range or an inverse beyond float32 makes all levels zero.
+  v128.store(i, v128.and(min, f32x4.lt(range, infinity)), OFFSETS);
+  v128.store(i, v128.and(inverse, f32x4.lt(inverse, infinity)), INVERSE_SCALES);
+  heads(scale, min, i);
 }
 
-/** Scale and minimum of four blocks as their first four bytes. */
 // @ts-ignore: decorator
 @inline
 function heads(scale: v128, min: v128, i: usize): void {
-  const scaleSigns = i32x4.shr_u(v128.andnot(scale, v128.load(HEAD_CONSTANTS)), 16);
-  const minSigns = v128.andnot(min, v128.load(HEAD_CONSTANTS));
-  const sizes = v128.or(halfSize(scale), i32x4.shl(halfSize(min), 16));
-  v128.store(i, v128.or(sizes, v128.or(scaleSigns, minSigns)), HEADS);
+  v128.store(i, v128.or(encodeHalves(scale), i32x4.shl(encodeHalves(min), 16)), HEADS);
 }
 
 /** Sums of squares of up to four rows; see `meanSquare`. */

@@ -1,6 +1,6 @@
 // Q4_1, 20 bytes: scale and minimum (see blocks.ts), then byte 4 + i = [ weight 16 + i | weight i ], i = 0 … 15.
 import { decodeHalf } from "@fewbit/assembly";
-import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, MASK_5, meanSquare, OFFSETS, prepareBlocks, prepareHeads, searchEight, SHIFT_1, SHIFT_5, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
+import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, MASK_5, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, SHIFT_5, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -71,7 +71,6 @@ export function q4_1_encode(source: usize, target: usize, rows: u32, columns: u3
 }
 
 export function q4_1_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
-  prepareHeads();
   prepareSearch(15, -0.9, 0.05, 36);
   const perRow = <usize>(columns >>> 5);
   for (let row: u32 = 0; row < rows; row++) {

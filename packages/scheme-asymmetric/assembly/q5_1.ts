@@ -3,7 +3,7 @@
 //   4       bit 4 of weight i in bit i, i = 0 … 31
 //   8 + i   [ weight 16 + i, bits 3…0 | weight i, bits 3…0 ], i = 0 … 15
 import { decodeHalf } from "@fewbit/assembly";
-import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, prepareHeads, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
+import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -68,7 +68,6 @@ export function q5_1_encode(source: usize, target: usize, rows: u32, columns: u3
 }
 
 export function q5_1_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
-  prepareHeads();
   prepareSearch(31, -0.9, 0.05, 36);
   const perRow = <usize>(columns >>> 5);
   for (let row: u32 = 0; row < rows; row++) {
