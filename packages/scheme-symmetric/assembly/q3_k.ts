@@ -189,16 +189,12 @@ function allScaleCodes(at: usize, inverse: f32): v128 {
   return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
 }
 
-/**
- * Four of them. llama.cpp keeps the rounded number in a signed byte: where the inverse is infinite, −2²² becomes 0.
- * With importance it does not, but there numbers stay small, and NaN rounds to 0.
- */
+/** Four of them. NaN rounds to 0, and no inverse is infinite: weights from 10⁻¹⁵ up have scales far above 10⁻³⁷. */
 // @ts-ignore: decorator
 @inline
 function scaleCodes(p: usize, inverse: v128): v128 {
   const rounded = nearestInts(f32x4.mul(inverse, v128.load(p, SCALE)));
-  const byte = i32x4.shr_s(i32x4.shl(rounded, 24), 24);
-  return i32x4.add(i32x4.max_s(i32x4.splat(-32), i32x4.min_s(i32x4.splat(31), byte)), i32x4.splat(32));
+  return i32x4.add(i32x4.max_s(i32x4.splat(-32), i32x4.min_s(i32x4.splat(31), rounded)), i32x4.splat(32));
 }
 
 export function q3_k_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {

@@ -71,8 +71,7 @@ function roundScales(scales: Float32Array): Scales {
   const max = extreme(scales);
   if (max === 0) return { factor: 0, codes: new Uint8Array(16) };
   const inverse = f(-32 / max);
-  // Through a signed byte: an infinite quotient rounds to −2²², whose low byte is 0.
-  const code = (scale: number) => clamp((nearestInt(f(inverse * scale)) << 24) >> 24, -32, 31) + 32;
+  const code = (scale: number) => clamp(nearestInt(f(inverse * scale)), -32, 31) + 32;
   return { factor: f(1 / inverse), codes: Uint8Array.from(scales, code) };
 }
 
