@@ -12,10 +12,8 @@ import { weighByImportance } from "./superblock";
 /** Plain: of sixteen blocks, four bytes each. A level is (x − offset) · inverse + ½, rounded down. */
 export const OFFSETS: usize = 12288;
 export const INVERSE_SCALES: usize = OFFSETS + 64;
-const BLOCK_SCALES: usize = INVERSE_SCALES + 64;
-const BLOCK_MINS: usize = BLOCK_SCALES + 64;
 /** The first four bytes of sixteen blocks (plain) or eight (weighted). */
-export const HEADS: usize = BLOCK_MINS + 64;
+export const HEADS: usize = INVERSE_SCALES + 64;
 /** Constants, kept in memory because V8 rebuilds v128.const at every use inside a loop. */
 export const HALF: usize = HEADS + 64;
 export const SHIFT_1: usize = HALF + 16;
@@ -23,8 +21,10 @@ export const SHIFT_5: usize = HALF + 32;
 export const MASK_1: usize = HALF + 48;
 export const MASK_5: usize = HALF + 64;
 const SPAN_CONSTANTS: usize = HALF + 80;
+/** Of sixteen blocks: a vector of minimums for each, then a vector of maximums. */
 const EXTREMES: usize = SPAN_CONSTANTS + 112;
-const SUMS: usize = EXTREMES + 128;
+const MAXIMUMS: usize = 256;
+const SUMS: usize = EXTREMES + 512;
 /** Levels of eight blocks, one byte each. */
 export const LEVELS: usize = SUMS + 16;
 /** Room for incomplete runs of blocks: weights, importance, bytes. */
@@ -49,10 +49,14 @@ export function prepareBlocks(top: i32): void {
   v128.store(MASK_5, i32x4.splat(top << 5));
 }
 
-/** The smallest and largest of every fourth weight of a block go to `target`, one store per block: that bounds what V8 keeps alive. */
+/**
+ * Plain, first step: the smallest and largest of every fourth weight of block i ÷ 4 of sixteen. Stored block by block:
+ * that bounds what V8 keeps alive.
+ */
 // @ts-ignore: decorator
 @inline
-function extremes(x: usize, target: usize): void {
+export function extremes(x: usize, i: usize): void {
+  const target = EXTREMES + (i << 2);
   const a = v128.load(x);
   const b = v128.load(x, 16);
   const c = v128.load(x, 32);
@@ -64,7 +68,7 @@ function extremes(x: usize, target: usize): void {
   const g = v128.load(x, 96);
   const h = v128.load(x, 112);
   v128.store(target, f32x4.pmin(min, f32x4.pmin(f32x4.pmin(e, f), f32x4.pmin(g, h))));
-  v128.store(target, f32x4.pmax(max, f32x4.pmax(f32x4.pmax(e, f), f32x4.pmax(g, h))), 64);
+  v128.store(target, f32x4.pmax(max, f32x4.pmax(f32x4.pmax(e, f), f32x4.pmax(g, h))), MAXIMUMS);
 }
 
 /** Of four vectors: lane i is the smallest of the i-th. */
@@ -108,21 +112,8 @@ function signZeros(source: usize, min: v128): v128 {
   return min;
 }
 
-/**
- * Plain: scales and minimums of sixteen blocks from their extremes. In two loops, so that the divisions do not hold up
- * the next blocks.
- */
+/** Plain, second step: scales and minimums of sixteen blocks from their extremes. */
 export function span(source: usize, top: f32): void {
-  let p = source;
-  for (let i: usize = 0; i < 64; i += 16) {
-    extremes(p, EXTREMES);
-    extremes(p + 128, EXTREMES + 16);
-    extremes(p + 256, EXTREMES + 32);
-    extremes(p + 384, EXTREMES + 48);
-    v128.store(i, smallest(EXTREMES), BLOCK_MINS);
-    v128.store(i, largest(EXTREMES + 64), BLOCK_SCALES);
-    p += 512;
-  }
   const one = v128.load(SPAN_CONSTANTS);
   const tops = v128.load(SPAN_CONSTANTS, 16);
   const sign = v128.load(SPAN_CONSTANTS, 32);
@@ -131,14 +122,15 @@ export function span(source: usize, top: f32): void {
   const offset = v128.load(SPAN_CONSTANTS, 80);
   const odd = v128.load(SPAN_CONSTANTS, 96);
   for (let i: usize = 0; i < 64; i += 16) {
-    const min = v128.load(i, BLOCK_MINS);
-    const scale = f32x4.div(f32x4.sub(v128.load(i, BLOCK_SCALES), min), tops);
+    const min = smallest(EXTREMES + (i << 2));
+    const max = largest(EXTREMES + (i << 2) + MAXIMUMS);
+    const scale = f32x4.div(f32x4.sub(max, min), tops);
     const minSize = v128.andnot(min, sign);
     // As integers above 2⁻¹⁴: where both are below 2², halves are normal, and no number here is zero or infinite.
     const minPlace = i32x4.sub(minSize, normal);
     const scalePlace = i32x4.sub(scale, normal);
     if (v128.any_true(v128.and(v128.or(minPlace, scalePlace), beyond))) {
-      spanAnyway(source + (i << 5), i, top);
+      spanAnyway(source + (i << 5), i, min, max, top);
       continue;
     }
     v128.store(i, min, OFFSETS);
@@ -150,11 +142,10 @@ export function span(source: usize, top: f32): void {
 }
 
 /** The span of four blocks with zeros, or with numbers whose halves are subnormal or may be infinite. */
-function spanAnyway(source: usize, i: usize, top: f32): void {
+function spanAnyway(source: usize, i: usize, min: v128, max: v128, top: f32): void {
   const infinity = f32x4.splat(Infinity);
-  let min = v128.load(i, BLOCK_MINS);
   if (v128.any_true(f32x4.eq(min, f32x4.splat(0)))) min = signZeros(source, min);
-  const range = f32x4.sub(v128.load(i, BLOCK_SCALES), min);
+  const range = f32x4.sub(max, min);
   // Comparing makes a range of two zeros +0, as it is where both are the first zero.
   const scale = f32x4.div(f32x4.pmax(f32x4.splat(0), range), f32x4.splat(top));
   const inverse = f32x4.div(f32x4.splat(1), scale);

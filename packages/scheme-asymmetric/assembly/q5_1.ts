@@ -3,7 +3,7 @@
 //   4       bit 4 of weight i in bit i, i = 0 … 31
 //   8 + i   [ weight 16 + i, bits 3…0 | weight i, bits 3…0 ], i = 0 … 15
 import { decodeHalf } from "@fewbit/assembly";
-import { HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
+import { extremes, HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -29,7 +29,8 @@ function level(x: v128, offset: v128, inverse: v128, half: v128, shift: v128, ma
   return v128.and(f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(x, offset), inverse), half), shift), mask);
 }
 
-function encodeSixteen(source: usize, target: usize): void {
+/** Encodes sixteen blocks whose extremes are known, and meanwhile finds those of the next sixteen. */
+function encodeSixteen(source: usize, target: usize, next: usize): void {
   span(source, 31);
   const half = v128.load(HALF);
   const shift = v128.load(SHIFT_1);
@@ -48,6 +49,8 @@ function encodeSixteen(source: usize, target: usize): void {
     const h = level(v128.load(source, 112), offset, inverse, half, shift, mask);
     const high = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(e, f), i16x8.narrow_i32x4_s(g, h));
     pack(load<u32>(i, HEADS), low, high, target);
+    extremes(next, i);
+    next += 128;
     source += 128;
     target += BYTES;
   }
@@ -55,16 +58,21 @@ function encodeSixteen(source: usize, target: usize): void {
 
 export function q5_1_encode(source: usize, target: usize, rows: u32, columns: u32): void {
   prepareBlocks(31);
-  let blocks = <usize>rows * <usize>(columns >>> 5);
-  for (; blocks >= 16; blocks -= 16) {
-    encodeSixteen(source, target);
-    source += 16 << 7;
+  const blocks = <usize>rows * <usize>(columns >>> 5);
+  const tail = blocks & 15;
+  const end = source + ((blocks - tail) << 7);
+  memory.copy(STAGED, end, tail << 7);
+  let next = source < end ? source : STAGED;
+  for (let i: usize = 0; i < 64; i += 4) extremes(next + (i << 5), i);
+  while (source < end) {
+    next = source + (16 << 7);
+    encodeSixteen(source, target, next < end ? next : STAGED);
+    source = next;
     target += 16 * BYTES;
   }
-  if (blocks == 0) return;
-  memory.copy(STAGED, source, blocks << 7);
-  encodeSixteen(STAGED, STAGED_BYTES);
-  memory.copy(target, STAGED_BYTES, blocks * BYTES);
+  if (tail == 0) return;
+  encodeSixteen(STAGED, STAGED_BYTES, STAGED);
+  memory.copy(target, STAGED_BYTES, tail * BYTES);
 }
 
 export function q5_1_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
