@@ -47,8 +47,8 @@ interface Done {
 async function copy(job: Job, load: LoadCodec, io: Io): Promise<Done> {
   const bytes = scratchOf(job.read.bytes);
   await io.read(job.read.from, job.read.offset, bytes);
-  const zeroed = floatTypes.has(job.read.dtype) ? clean(job, bytes) : 0;
-  if (job.read.scheme) await refuseInvalid(job, bytes, load);
+  // A piece of a very long row may end within a block, which only whole rows cannot.
+  const zeroed = check(job, bytes, job.rows > 0 ? await decoderOf(job, load) : undefined);
   const [place] = job.write;
   await io.write(place!.to, place!.offset, bytes);
   return { written: bytes.length, zeroed };
@@ -56,32 +56,7 @@ async function copy(job: Job, load: LoadCodec, io: Io): Promise<Done> {
 
 async function encode(job: Job, load: LoadCodec, io: Io): Promise<Done> {
   const codec = await load(job.scheme!.plugin, job.scheme!.id);
-  const float = floatTypes.get(job.read.dtype);
-  const weights = job.rows * job.columns;
-  let zeroed = 0;
-  let rows: Float32Array;
-  let lent: ReturnType<NonNullable<Codec["borrow"]>> | undefined;
-  if (float === undefined) {
-    const bytes = scratchOf(job.read.bytes);
-    await io.read(job.read.from, job.read.offset, bytes);
-    rows = await decodeSource(job, bytes, weights, load);
-  } else {
-    const bytes = job.read.dtype === "F32" ? undefined : scratchOf(job.read.bytes);
-    if (bytes) await io.read(job.read.from, job.read.offset, bytes);
-    // Lent views last until the next call of any codec, so they are taken after the last wait.
-    lent = codec.borrow?.(job.rows, job.columns);
-    rows = lent?.rows ?? new Float32Array(weights);
-    if (bytes === undefined) {
-      const direct = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
-      const pending = io.read(job.read.from, job.read.offset, direct);
-      if (pending) await pending;
-      zeroed = clean(job, direct);
-    } else {
-      zeroed = clean(job, bytes);
-      float.decode(bytes, rows);
-      if (job.read.dtype === "F64") refuseFloat32Overflow(job, rows);
-    }
-  }
+  const { rows, out: lent, zeroed } = await readRows(job, codec, await decoderOf(job, load), io);
   const about: About = {
     columns: job.columns,
     ...(job.importance ? { importance: job.importance } : {}),
@@ -89,7 +64,7 @@ async function encode(job: Job, load: LoadCodec, io: Io): Promise<Done> {
   };
   if (job.pass === "observe") return { written: 0, zeroed, state: codec.observer!.observe(rows, about) };
 
-  const out = lent?.out ?? job.write.map((place) => new Uint8Array(place.bytes));
+  const out = lent ?? job.write.map((place) => new Uint8Array(place.bytes));
   codec.encode(rows, out, about);
   const bad = codec.invalid?.(out, about) ?? -1;
   if (bad >= 0) throw scaleOverflow(job, rows, bad);
@@ -106,24 +81,77 @@ async function encode(job: Job, load: LoadCodec, io: Io): Promise<Done> {
   return { written, zeroed };
 }
 
-async function decodeSource(
-  job: Job,
-  bytes: Uint8Array,
-  weights: number,
-  load: LoadCodec,
-): Promise<Float32Array> {
-  const { scheme, dtype } = job.read;
-  if (scheme === undefined)
+/** Who decodes the source, where a registered scheme can. */
+async function decoderOf(job: Job, load: LoadCodec): Promise<Codec | undefined> {
+  const { scheme } = job.read;
+  return scheme && (await load(scheme.plugin, scheme.id));
+}
+
+interface Rows {
+  readonly rows: Float32Array;
+  /** Where the encoder lends room for its output. */
+  readonly out?: readonly Uint8Array[];
+  readonly zeroed: number;
+}
+
+/** Source bytes → checked float32 rows, in the encoder's own memory where it lends some. */
+async function readRows(job: Job, encoder: Codec, decoder: Codec | undefined, io: Io): Promise<Rows> {
+  const { from, dtype, offset } = job.read;
+  const weights = job.rows * job.columns;
+  if (dtype === "F32") {
+    const target = encoder.borrow?.(job.rows, job.columns) ?? { rows: new Float32Array(weights) };
+    const bytes = new Uint8Array(target.rows.buffer, target.rows.byteOffset, target.rows.byteLength);
+    await io.read(from, offset, bytes);
+    return { ...target, zeroed: check(job, bytes, undefined) };
+  }
+  if (decoder !== undefined) return decodeRows(job, encoder, decoder, io);
+  const float = floatTypes.get(dtype);
+  if (float === undefined)
     throw new FewbitError(
       "E_SCHEME_UNKNOWN",
       `No registered plugin can read ${dtype}.`,
       { tensor: job.tensor },
       "Install the package that brings it and name it with --plugin.",
     );
-  await refuseInvalid(job, bytes, load);
-  const rows = new Float32Array(weights);
-  (await load(scheme.plugin, scheme.id)).decode([bytes], rows, { columns: job.columns });
-  return rows;
+  const bytes = scratchOf(job.read.bytes);
+  await io.read(from, offset, bytes);
+  const zeroed = check(job, bytes, undefined);
+  const target = encoder.borrow?.(job.rows, job.columns) ?? { rows: new Float32Array(weights) };
+  float.decode(bytes, target.rows);
+  if (dtype === "F64") refuseFloat32Overflow(job, target.rows);
+  return { ...target, zeroed };
+}
+
+/** Reads into the decoder's memory, decodes there, and hands the rows over with one copy. */
+async function decodeRows(job: Job, encoder: Codec, decoder: Codec, io: Io): Promise<Rows> {
+  const lent = decoder.borrow?.(job.rows, job.columns);
+  const bytes = lent?.out[0] ?? scratchOf(job.read.bytes);
+  await io.read(job.read.from, job.read.offset, bytes);
+  const zeroed = check(job, bytes, decoder);
+  let rows = lent?.rows ?? new Float32Array(job.rows * job.columns);
+  decoder.decode([bytes], rows, { columns: job.columns });
+  const target = encoder.borrow?.(job.rows, job.columns);
+  if (target === undefined) return { rows, zeroed };
+  // Two codecs may share one memory; where the encoder's borrow made it grow, the decoder's view is detached.
+  if (lent !== undefined && rows.length === 0) rows = decoder.borrow!(job.rows, job.columns).rows;
+  target.rows.set(rows);
+  return { ...target, zeroed };
+}
+
+/** Refuses NaN and infinity in weights or scales; returns how many weights were zeroed instead, where asked. */
+function check(job: Job, bytes: Uint8Array, decoder: Codec | undefined): number {
+  const float = floatTypes.get(job.read.dtype);
+  const invalid = decoder?.invalid?.([bytes], { columns: job.columns });
+  if (float !== undefined) return invalid === -1 ? 0 : clean(job, bytes);
+  if (invalid === undefined || invalid < 0) return 0;
+  const bytesPerWeight = job.read.bytes / (job.rows * job.columns);
+  const place = placeOf(job, invalid, Math.floor(invalid * bytesPerWeight));
+  throw new FewbitError(
+    "E_NONFINITE",
+    `${job.tensor} has a ${job.read.dtype} block with a NaN or infinite scale at row ${place.row}, column ${place.column}`,
+    place,
+    "The file is damaged or was made from a broken checkpoint: get it again.",
+  );
 }
 
 /** Where an element of the chunk lies, for messages. */
@@ -172,22 +200,6 @@ function refuseFloat32Overflow(job: Job, rows: Float32Array): void {
       placeOf(job, index, index * 8),
       "Scale the checkpoint.",
     );
-}
-
-/** Blocks of a source that is quantized already. */
-async function refuseInvalid(job: Job, bytes: Uint8Array, load: LoadCodec): Promise<void> {
-  const { scheme } = job.read;
-  const codec = scheme && (await load(scheme.plugin, scheme.id));
-  const index = codec?.invalid?.([bytes], { columns: job.columns }) ?? -1;
-  if (index < 0) return;
-  const bytesPerWeight = job.read.bytes / (job.rows * job.columns);
-  const place = placeOf(job, index, Math.floor(index * bytesPerWeight));
-  throw new FewbitError(
-    "E_NONFINITE",
-    `${job.tensor} has a ${job.read.dtype} block with a NaN or infinite scale at row ${place.row}, column ${place.column}`,
-    place,
-    "The file is damaged or was made from a broken checkpoint: get it again.",
-  );
 }
 
 function scaleOverflow(job: Job, rows: Float32Array, index: number): FewbitError {

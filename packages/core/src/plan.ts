@@ -115,7 +115,7 @@ export function makePlan(request: PlanRequest): Planned {
       writer: writer.id,
       files: output.files.map((file) => file.size),
       tensors: chosen.map(({ tensor, entry, dtype, parts, reason }): PlannedTensor => {
-        const decoder = floatTypes.has(tensor.dtype) ? undefined : decoderOf(tensor.dtype, registry);
+        const decoder = decoderOf(tensor.dtype, registry);
         return {
           name: tensor.name,
           shape: tensor.shape,

@@ -196,8 +196,9 @@ export interface Codec {
   encode(rows: Float32Array, out: readonly Uint8Array[], about: About): void;
   decode(parts: readonly Uint8Array[], out: Float32Array, about: About): void;
   /**
-   * Views of the codec's own memory, so that bytes go disk → kernel → disk without a copy. Valid until
-   * the next call of any codec. Absent: the caller allocates.
+   * Views of the codec's own memory, so that bytes go disk → kernel → disk without a copy. They are valid until the
+   * next call of a codec of the same plugin; where that is another `borrow`, which may move the memory, the content is
+   * kept and the same borrow finds it again. Absent: the caller allocates.
    */
   borrow?(
     rows: number,
@@ -280,7 +281,7 @@ export interface PlannedTensor {
     readonly file: number;
     readonly offset: number;
     readonly bytes: number;
-    /** The plugin whose scheme decodes it; absent for plain float types, and where nothing can. */
+    /** The plugin whose scheme decodes it; where absent, core reads plain float types itself. */
     readonly plugin?: string;
   };
   readonly to: {
@@ -314,7 +315,7 @@ export interface Job {
     readonly dtype: string;
     readonly offset: number;
     readonly bytes: number;
-    /** Who decodes, where `dtype` is not a plain float type. */
+    /** Who decodes; where absent, core reads plain float types itself. */
     readonly scheme?: { readonly plugin: string; readonly id: string };
   };
   readonly write: readonly { readonly to: Locator; readonly offset: number; readonly bytes: number }[];
