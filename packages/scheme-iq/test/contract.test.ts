@@ -1,0 +1,5 @@
+import { testScheme } from "@fewbit/testing";
+import { test } from "vitest";
+import plugin from "../src/index.js";
+
+for (const scheme of plugin.schemes) testScheme(scheme, { test });
