@@ -9,28 +9,28 @@ import { INVERSES, loadGroups, MINS, SCALES, search, SHIFTS, SLOTS, W, X } from 
 import { fourSums } from "./sums";
 import { weighByImportance } from "./superblock";
 
-/** Plain: of sixteen blocks, four bytes each. A level is (x − offset) · inverse + ½, rounded down. */
+/** Plain: of 32 blocks, four bytes each. A level is (x − offset) · inverse + ½, rounded down. */
 export const OFFSETS: usize = 12288;
-export const INVERSE_SCALES: usize = OFFSETS + 64;
-/** The first four bytes of sixteen blocks (plain) or eight (weighted). */
-export const HEADS: usize = INVERSE_SCALES + 64;
+export const INVERSE_SCALES: usize = OFFSETS + 128;
+/** The first four bytes of 32 blocks (plain) or eight (weighted). */
+export const HEADS: usize = INVERSE_SCALES + 128;
 /** Constants, kept in memory because V8 rebuilds v128.const at every use inside a loop. */
-export const HALF: usize = HEADS + 64;
+export const HALF: usize = HEADS + 128;
 export const SHIFT_1: usize = HALF + 16;
 export const SHIFT_5: usize = HALF + 32;
 export const MASK_1: usize = HALF + 48;
 export const MASK_5: usize = HALF + 64;
 const SPAN_CONSTANTS: usize = HALF + 80;
-/** Of sixteen blocks: a vector of minimums for each, then a vector of maximums. */
+/** Of 32 blocks: a vector of minimums for each, then a vector of maximums. */
 const EXTREMES: usize = SPAN_CONSTANTS + 112;
-const MAXIMUMS: usize = 256;
-const SUMS: usize = EXTREMES + 512;
+const MAXIMUMS: usize = 512;
+const SUMS: usize = EXTREMES + 1024;
 /** Levels of eight blocks, one byte each. */
 export const LEVELS: usize = SUMS + 16;
 /** Room for incomplete runs of blocks: weights, importance, bytes. */
 export const STAGED: usize = 14336;
 const STAGED_IMPORTANCE: usize = STAGED + 1024;
-export const STAGED_BYTES: usize = STAGED + 2048;
+export const STAGED_BYTES: usize = STAGED + 4096;
 
 /** For the plain encoder. */
 export function prepareBlocks(top: i32): void {
@@ -50,7 +50,7 @@ export function prepareBlocks(top: i32): void {
 }
 
 /**
- * Plain, first step: the smallest and largest of every fourth weight of block i ÷ 4 of sixteen. Stored block by block:
+ * Plain, first step: the smallest and largest of every fourth weight of block i ÷ 4 of 32. Stored block by block:
  * that bounds what V8 keeps alive.
  */
 // @ts-ignore: decorator
@@ -112,7 +112,7 @@ function signZeros(source: usize, min: v128): v128 {
   return min;
 }
 
-/** Plain, second step: scales and minimums of sixteen blocks from their extremes. */
+/** Plain, second step: scales and minimums of 32 blocks from their extremes. */
 export function span(source: usize, top: f32): void {
   const one = v128.load(SPAN_CONSTANTS);
   const tops = v128.load(SPAN_CONSTANTS, 16);
@@ -121,7 +121,7 @@ export function span(source: usize, top: f32): void {
   const beyond = v128.load(SPAN_CONSTANTS, 64);
   const offset = v128.load(SPAN_CONSTANTS, 80);
   const odd = v128.load(SPAN_CONSTANTS, 96);
-  for (let i: usize = 0; i < 64; i += 16) {
+  for (let i: usize = 0; i < 128; i += 16) {
     const min = smallest(EXTREMES + (i << 2));
     const max = largest(EXTREMES + (i << 2) + MAXIMUMS);
     const scale = f32x4.div(f32x4.sub(max, min), tops);

@@ -20,15 +20,15 @@ function level(x: v128, offset: v128, inverse: v128, half: v128, shift: v128): v
   return f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(x, offset), inverse), half), shift);
 }
 
-/** Encodes sixteen blocks whose extremes are known, and meanwhile finds those of the next sixteen. */
-function encodeSixteen(source: usize, target: usize, next: usize): void {
+/** Encodes 32 blocks whose extremes are known, and meanwhile finds those of the next 32. */
+function encodeMany(source: usize, target: usize, next: usize): void {
   span(source, 15);
   const half = v128.load(HALF);
   const shift1 = v128.load(SHIFT_1);
   const shift5 = v128.load(SHIFT_5);
   const mask1 = v128.load(MASK_1);
   const mask5 = v128.load(MASK_5);
-  for (let i: usize = 0; i < 64; i += 4) {
+  for (let i: usize = 0; i < 128; i += 4) {
     const offset = v128.load32_splat(i, OFFSETS);
     const inverse = v128.load32_splat(i, INVERSE_SCALES);
     // One byte per lane, above bit 1: a weight of the first half of the block and one of the second.
@@ -62,19 +62,19 @@ function encodeSixteen(source: usize, target: usize, next: usize): void {
 export function q4_1_encode(source: usize, target: usize, rows: u32, columns: u32): void {
   prepareBlocks(15);
   const blocks = <usize>rows * <usize>(columns >>> 5);
-  const tail = blocks & 15;
+  const tail = blocks & 31;
   const end = source + ((blocks - tail) << 7);
   memory.copy(STAGED, end, tail << 7);
   let next = source < end ? source : STAGED;
-  for (let i: usize = 0; i < 64; i += 4) extremes(next + (i << 5), i);
+  for (let i: usize = 0; i < 128; i += 4) extremes(next + (i << 5), i);
   while (source < end) {
-    next = source + (16 << 7);
-    encodeSixteen(source, target, next < end ? next : STAGED);
+    next = source + (32 << 7);
+    encodeMany(source, target, next < end ? next : STAGED);
     source = next;
-    target += 16 * BYTES;
+    target += 32 * BYTES;
   }
   if (tail == 0) return;
-  encodeSixteen(STAGED, STAGED_BYTES, STAGED);
+  encodeMany(STAGED, STAGED_BYTES, STAGED);
   memory.copy(target, STAGED_BYTES, tail * BYTES);
 }
 

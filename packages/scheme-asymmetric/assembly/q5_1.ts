@@ -29,13 +29,13 @@ function level(x: v128, offset: v128, inverse: v128, half: v128, shift: v128, ma
   return v128.and(f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(x, offset), inverse), half), shift), mask);
 }
 
-/** Encodes sixteen blocks whose extremes are known, and meanwhile finds those of the next sixteen. */
-function encodeSixteen(source: usize, target: usize, next: usize): void {
+/** Encodes 32 blocks whose extremes are known, and meanwhile finds those of the next 32. */
+function encodeMany(source: usize, target: usize, next: usize): void {
   span(source, 31);
   const half = v128.load(HALF);
   const shift = v128.load(SHIFT_1);
   const mask = v128.load(MASK_1);
-  for (let i: usize = 0; i < 64; i += 4) {
+  for (let i: usize = 0; i < 128; i += 4) {
     const offset = v128.load32_splat(i, OFFSETS);
     const inverse = v128.load32_splat(i, INVERSE_SCALES);
     const a = level(v128.load(source), offset, inverse, half, shift, mask);
@@ -59,19 +59,19 @@ function encodeSixteen(source: usize, target: usize, next: usize): void {
 export function q5_1_encode(source: usize, target: usize, rows: u32, columns: u32): void {
   prepareBlocks(31);
   const blocks = <usize>rows * <usize>(columns >>> 5);
-  const tail = blocks & 15;
+  const tail = blocks & 31;
   const end = source + ((blocks - tail) << 7);
   memory.copy(STAGED, end, tail << 7);
   let next = source < end ? source : STAGED;
-  for (let i: usize = 0; i < 64; i += 4) extremes(next + (i << 5), i);
+  for (let i: usize = 0; i < 128; i += 4) extremes(next + (i << 5), i);
   while (source < end) {
-    next = source + (16 << 7);
-    encodeSixteen(source, target, next < end ? next : STAGED);
+    next = source + (32 << 7);
+    encodeMany(source, target, next < end ? next : STAGED);
     source = next;
-    target += 16 * BYTES;
+    target += 32 * BYTES;
   }
   if (tail == 0) return;
-  encodeSixteen(STAGED, STAGED_BYTES, STAGED);
+  encodeMany(STAGED, STAGED_BYTES, STAGED);
   memory.copy(target, STAGED_BYTES, tail * BYTES);
 }
 
