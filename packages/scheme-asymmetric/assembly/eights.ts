@@ -8,10 +8,9 @@
 //         8 + j   [ m(j+4) 5…4 | m(j) 5…0 ]     j = 0 … 3
 //        12 + j   [ m(j+4) 3…0 | s(j+4) 3…0 ]
 //  16   packed levels
-import { decodeHalf } from "@fewbit/assembly";
 import { fitMins, fitScales, MIN_LEVELS, SCALE_LEVELS, spreadMins, spreadScales } from "./scales";
 import { loadGroups, search, SLOT, SLOTS, W, X } from "./search";
-import { keepUnits, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance, weighBySize } from "./superblock";
+import { keepUnits, loadUnits, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance, weighBySize } from "./superblock";
 
 /** Scales and minimums of up to four super-blocks. */
 export function fitPlain(source: usize, count: usize): void {
@@ -57,8 +56,9 @@ export function storeHead(slot: usize, limit: u32, target: usize): void {
 
 /** Scale and minimum of every sub-block, from the first 16 bytes of a super-block. */
 export function loadHead(block: usize, head: usize): void {
-  const d = f32x4.splat(decodeHalf(load<u16>(block)));
-  const dmin = f32x4.splat(decodeHalf(load<u16>(block, 2)));
+  const units = loadUnits(block);
+  const d = v128.shuffle<f32>(units, units, 0, 0, 0, 0);
+  const dmin = v128.shuffle<f32>(units, units, 1, 1, 1, 1);
   const s = load<u32>(block, 4);
   const m = load<u32>(block, 8);
   const low = load<u32>(block, 12);

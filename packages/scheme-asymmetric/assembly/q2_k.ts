@@ -4,11 +4,10 @@
 //  16   levels                 byte 32 h + i: weights 128 h + i + 0, 32, 64, 96, two bits each from bit 0 on
 //  80   d                      half: unit of the scales
 //  82   dmin                   half: unit of the minimums                h = 0 … 1, i = 0 … 31
-import { decodeHalf } from "@fewbit/assembly";
 import { expand } from "./levels";
 import { fitMins, fitScales, MIN_LEVELS, SCALE_LEVELS, spreadMins, spreadScales } from "./scales";
 import { A, B, loadGroups, prepareSearch, search, searchAbsolutely, SLOT, SLOTS, W, X } from "./search";
-import { HEAD, keepUnits, level, LEVELS, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance } from "./superblock";
+import { HEAD, keepUnits, level, LEVELS, loadUnits, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance } from "./superblock";
 
 const BYTES: usize = 16 + 64 + 2 + 2;
 
@@ -44,8 +43,9 @@ function fitWeighted(source: usize, count: usize, importance: usize, first: u32,
 
 /** Scale and minimum of every sub-block. */
 function loadHead(block: usize): void {
-  const d = f32x4.splat(decodeHalf(load<u16>(block, 80)));
-  const dmin = f32x4.splat(decodeHalf(load<u16>(block, 82)));
+  const units = loadUnits(block + 80);
+  const d = v128.shuffle<f32>(units, units, 0, 0, 0, 0);
+  const dmin = v128.shuffle<f32>(units, units, 1, 1, 1, 1);
   const bytes = v128.load(block);
   const zero = f32x4.splat(0);
   expand(v128.and(bytes, i8x16.splat(15)), d, zero, HEAD);

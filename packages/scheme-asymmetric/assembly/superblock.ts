@@ -1,6 +1,6 @@
 // What Q2_K, Q4_K and Q5_K share around the search: weights of the weights, half-precision units, levels of 256 weights
 // from rounded scales and minimums.
-import { encodeHalves } from "@fewbit/assembly";
+import { decodeHalves, encodeHalves } from "@fewbit/assembly";
 import { searched, spaced } from "./levels";
 import { A, B, INVERSES, SHIFTS, SLOT, SLOTS, W, X } from "./search";
 import { fourSums } from "./sums";
@@ -24,6 +24,13 @@ export function keepUnits(scales: v128, mins: v128): void {
 export function storeUnits(slot: usize, target: usize): void {
   store<u16>(target, load<u16>(UNITS + (slot << 2)));
   store<u16>(target, load<u16>(UNITS + (slot << 2), 16), 2);
+}
+
+/** Lane 0: the unit of the scales; lane 1: that of the minimums. */
+// @ts-ignore: decorator
+@inline
+export function loadUnits(source: usize): v128 {
+  return decodeHalves(i32x4.extend_low_i16x8_u(v128.load32_zero(source)));
 }
 
 /** Without importance: the root mean square of the sub-block plus the weight's size. */
