@@ -5,14 +5,14 @@
 //   4   packed levels, of which byte i of the last sixteen holds the low bits of weights i and 16 + i
 import { encodeHalves } from "@fewbit/assembly";
 import { searched } from "./levels";
-import { INVERSES, loadGroups, MINS, SCALES, search, SHIFTS, SLOTS, W, X } from "./search";
+import { FIRST, INVERSES, loadPair, MINS, SCALES, search, SECOND, SHIFTS, SLOTS, W, X } from "./search";
 import { fourSums } from "./sums";
 import { weighByImportance } from "./superblock";
 
 /** Plain: of 32 blocks, four bytes each. A level is (x − offset) · inverse + ½, rounded down. */
-export const OFFSETS: usize = 12288;
+export const OFFSETS: usize = 14080;
 export const INVERSE_SCALES: usize = OFFSETS + 128;
-/** The first four bytes of 32 blocks (plain) or eight (weighted). */
+/** The first four bytes of 32 blocks (plain) or sixteen (weighted). */
 export const HEADS: usize = INVERSE_SCALES + 128;
 /** Constants, kept in memory because V8 rebuilds v128.const at every use inside a loop. */
 export const HALF: usize = HEADS + 128;
@@ -25,11 +25,11 @@ const SPAN_CONSTANTS: usize = HALF + 80;
 const EXTREMES: usize = SPAN_CONSTANTS + 112;
 const MAXIMUMS: usize = 512;
 const SUMS: usize = EXTREMES + 1024;
-/** Levels of eight blocks, one byte each. */
+/** Levels of sixteen blocks, one byte each. */
 export const LEVELS: usize = SUMS + 16;
 /** Room for incomplete runs of blocks: weights, importance, bytes. */
-export const STAGED: usize = 14336;
-const STAGED_IMPORTANCE: usize = STAGED + 1024;
+export const STAGED: usize = 16384;
+const STAGED_IMPORTANCE: usize = STAGED + 2048;
 export const STAGED_BYTES: usize = STAGED + 4096;
 
 /** For the plain encoder. */
@@ -172,24 +172,27 @@ export function meanSquare(row: usize, columns: u32): f32 {
   return load<f32>(SUMS + (row << 2)) / <f32>columns;
 }
 
-/** With importance: scales, minimums and levels of up to eight blocks of one row. */
-export function searchEight(source: usize, importance: usize, count: usize, variance: f32, top: u8): void {
-  if (count < 8) {
+/** With importance: heads and levels of up to sixteen blocks of one row. */
+export function searchMany(source: usize, importance: usize, count: usize, variance: f32, top: u8): void {
+  if (count < 16) {
     memory.copy(STAGED, source, count << 7);
     memory.copy(STAGED_IMPORTANCE, importance, count << 7);
     source = STAGED;
     importance = STAGED_IMPORTANCE;
   }
-  loadGroups(source, 32, X);
-  loadGroups(importance, 32, W);
-  weighByImportance(32, variance);
-  search(32, SLOTS);
-  for (let i: usize = 0; i < 32; i += 16) {
-    heads(v128.load(SLOTS + i, SCALES), f32x4.neg(v128.load(SLOTS + i, MINS)), i);
-  }
-  for (let i: usize = 0; i < 16; i++) {
+  loadWeighted(source, importance, variance, FIRST);
+  loadWeighted(source + 1024, importance + 1024, variance, SECOND);
+  search(32, SLOTS, SLOTS + 32);
+  for (let i: usize = 0; i < 64; i += 16) heads(v128.load(SLOTS + i, SCALES), f32x4.neg(v128.load(SLOTS + i, MINS)), i);
+  for (let i: usize = 0; i < count << 1; i++) {
     const block = SLOTS + ((i >> 1) << 2);
     const levels = searched(source + (i << 6), load<f32>(block, INVERSES), load<f32>(block, SHIFTS));
     v128.store(LEVELS + (i << 4), i8x16.min_u(levels, i8x16.splat(top)));
   }
+}
+
+function loadWeighted(source: usize, importance: usize, variance: f32, pair: usize): void {
+  loadPair(source, 32, pair + X);
+  loadPair(importance, 32, pair + W);
+  weighByImportance(32, variance, pair);
 }

@@ -9,29 +9,39 @@
 //        12 + j   [ m(j+4) 3…0 | s(j+4) 3…0 ]
 //  16   packed levels
 import { fitMins, fitScales, MIN_LEVELS, SCALE_LEVELS, spreadMins, spreadScales } from "./scales";
-import { loadGroups, search, SLOT, SLOTS, W, X } from "./search";
+import { FIRST, loadPair, search, SECOND, SLOT, SLOTS, W, X } from "./search";
 import { keepUnits, loadUnits, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance, weighBySize } from "./superblock";
 
-/** Scales and minimums of up to four super-blocks. */
+/** Scales and minimums of up to four super-blocks. The second pair of the last may hold an earlier one: nobody looks. */
 export function fitPlain(source: usize, count: usize): void {
-  for (let slot: usize = 0; slot < count; slot++) {
-    loadGroups(source + (slot << 10), 32, X);
-    weighBySize(32);
-    search(32, SLOTS + slot * SLOT);
+  for (let slot: usize = 0; slot < count; slot += 2) {
+    loadPlain(source + (slot << 10), FIRST);
+    if (slot + 1 < count) loadPlain(source + ((slot + 1) << 10), SECOND);
+    search(32, SLOTS + slot * SLOT, SLOTS + (slot + 1) * SLOT);
   }
   keepUnits(spreadScales(8, 63, 63), spreadMins(8, 63, 63));
+}
+
+function loadPlain(source: usize, pair: usize): void {
+  loadPair(source, 32, pair + X);
+  weighBySize(32, pair);
 }
 
 /** `fitPlain` with one importance per weight of a row; `first` is the index of the first super-block. */
 export function fitWeighted(source: usize, count: usize, importance: usize, first: u32, perRow: u32): void {
   sumSquares(source, count);
-  for (let slot: usize = 0; slot < count; slot++) {
-    loadGroups(source + (slot << 10), 32, X);
-    loadGroups(importance + (((first + <u32>slot) % perRow) << 10), 32, W);
-    weighByImportance(32, <f32>2 * squares(slot) / <f32>256);
-    search(32, SLOTS + slot * SLOT);
+  for (let slot: usize = 0; slot < count; slot += 2) {
+    loadWeighted(source, slot, importance, first, perRow, FIRST);
+    if (slot + 1 < count) loadWeighted(source, slot + 1, importance, first, perRow, SECOND);
+    search(32, SLOTS + slot * SLOT, SLOTS + (slot + 1) * SLOT);
   }
   keepUnits(fitScales(8, 63), fitMins(8, 63));
+}
+
+function loadWeighted(source: usize, slot: usize, importance: usize, first: u32, perRow: u32, pair: usize): void {
+  loadPair(source + (slot << 10), 32, pair + X);
+  loadPair(importance + (((first + <u32>slot) % perRow) << 10), 32, pair + W);
+  weighByImportance(32, <f32>2 * squares(slot) / <f32>256, pair);
 }
 
 // @ts-ignore: decorator

@@ -6,38 +6,50 @@
 //  82   dmin                   half: unit of the minimums                h = 0 … 1, i = 0 … 31
 import { expand } from "./levels";
 import { fitMins, fitScales, MIN_LEVELS, SCALE_LEVELS, spreadMins, spreadScales } from "./scales";
-import { A, B, loadGroups, prepareSearch, search, searchAbsolutely, SLOT, SLOTS, W, X } from "./search";
+import { B, FIRST, loadPair, prepareSearch, search, searchAbsolutely, SECOND, SLOT, SLOTS, W, X } from "./search";
 import { HEAD, keepUnits, level, LEVELS, loadUnits, squares, storeUnits, SUB_MINS, sumSquares, weighByImportance } from "./superblock";
 
 const BYTES: usize = 16 + 64 + 2 + 2;
 
 /** Without importance a weight counts by its size. */
-function weighByMagnitude(): void {
-  for (let p: usize = 0; p < 256; p += 16) {
-    v128.store(p, f32x4.abs(v128.load(p, A + X)), A + W);
+function weighByMagnitude(pair: usize): void {
+  for (let p = pair; p < pair + 256; p += 16) {
+    v128.store(p, f32x4.abs(v128.load(p, X)), W);
     v128.store(p, f32x4.abs(v128.load(p, B + X)), B + W);
   }
 }
 
+function loadPlain(source: usize, pair: usize): void {
+  loadPair(source, 16, pair + X);
+  weighByMagnitude(pair);
+}
+
+function loadWeighted(source: usize, importance: usize, variance: f32, pair: usize): void {
+  loadPair(source, 16, pair + X);
+  loadPair(importance, 16, pair + W);
+  weighByImportance(16, variance, pair);
+}
+
 function fitPlain(source: usize, count: usize): void {
-  for (let slot: usize = 0; slot < count; slot++)
-    for (let half: usize = 0; half < 2; half++) {
-      loadGroups(source + (slot << 10) + (half << 9), 16, X);
-      weighByMagnitude();
-      searchAbsolutely(16, SLOTS + slot * SLOT + (half << 5));
-    }
+  for (let slot: usize = 0; slot < count; slot++) {
+    const x = source + (slot << 10);
+    loadPlain(x, FIRST);
+    loadPlain(x + 512, SECOND);
+    searchAbsolutely(16, SLOTS + slot * SLOT, SLOTS + slot * SLOT + 32);
+  }
   keepUnits(spreadScales(16, 15, 255), spreadMins(16, 15, 255));
 }
 
 function fitWeighted(source: usize, count: usize, importance: usize, first: u32, perRow: u32): void {
   sumSquares(source, count);
-  for (let slot: usize = 0; slot < count; slot++)
-    for (let half: usize = 0; half < 2; half++) {
-      loadGroups(source + (slot << 10) + (half << 9), 16, X);
-      loadGroups(importance + (((first + <u32>slot) % perRow) << 10) + (half << 9), 16, W);
-      weighByImportance(16, squares(slot) / <f32>256);
-      search(16, SLOTS + slot * SLOT + (half << 5));
-    }
+  for (let slot: usize = 0; slot < count; slot++) {
+    const x = source + (slot << 10);
+    const w = importance + (((first + <u32>slot) % perRow) << 10);
+    const variance = squares(slot) / <f32>256;
+    loadWeighted(x, w, variance, FIRST);
+    loadWeighted(x + 512, w + 512, variance, SECOND);
+    search(16, SLOTS + slot * SLOT, SLOTS + slot * SLOT + 32);
+  }
   keepUnits(fitScales(16, 15), fitMins(16, 15));
 }
 

@@ -1,6 +1,6 @@
 // Q4_1, 20 bytes: scale and minimum (see blocks.ts), then byte 4 + i = [ weight 16 + i | weight i ], i = 0 … 15.
 import { decodeHalf } from "@fewbit/assembly";
-import { extremes, HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, MASK_5, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, SHIFT_5, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
+import { extremes, HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, MASK_5, meanSquare, OFFSETS, prepareBlocks, searchMany, SHIFT_1, SHIFT_5, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -83,9 +83,9 @@ export function q4_1_encode_weighted(source: usize, target: usize, rows: u32, co
   const perRow = <usize>(columns >>> 5);
   for (let row: u32 = 0; row < rows; row++) {
     if ((row & 3) == 0) sumRows(source, rows - row, columns);
-    for (let b: usize = 0; b < perRow; b += 8) {
-      const count = min<usize>(8, perRow - b);
-      searchEight(source, importance + (b << 7), count, meanSquare(row & 3, columns), 15);
+    for (let b: usize = 0; b < perRow; b += 16) {
+      const count = min<usize>(16, perRow - b);
+      searchMany(source, importance + (b << 7), count, meanSquare(row & 3, columns), 15);
       for (let i: usize = 0; i < count; i++) {
         const l = LEVELS + (i << 5);
         pack(load<u32>(HEADS + (i << 2)), v128.load(l), v128.load(l, 16), target);

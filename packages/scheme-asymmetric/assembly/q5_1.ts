@@ -3,7 +3,7 @@
 //   4       bit 4 of weight i in bit i, i = 0 … 31
 //   8 + i   [ weight 16 + i, bits 3…0 | weight i, bits 3…0 ], i = 0 … 15
 import { decodeHalf } from "@fewbit/assembly";
-import { extremes, HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, searchEight, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
+import { extremes, HALF, HEADS, INVERSE_SCALES, LEVELS, MASK_1, meanSquare, OFFSETS, prepareBlocks, searchMany, SHIFT_1, span, STAGED, STAGED_BYTES, sumRows } from "./blocks";
 import { expand } from "./levels";
 import { prepareSearch } from "./search";
 
@@ -80,9 +80,9 @@ export function q5_1_encode_weighted(source: usize, target: usize, rows: u32, co
   const perRow = <usize>(columns >>> 5);
   for (let row: u32 = 0; row < rows; row++) {
     if ((row & 3) == 0) sumRows(source, rows - row, columns);
-    for (let b: usize = 0; b < perRow; b += 8) {
-      const count = min<usize>(8, perRow - b);
-      searchEight(source, importance + (b << 7), count, meanSquare(row & 3, columns), 31);
+    for (let b: usize = 0; b < perRow; b += 16) {
+      const count = min<usize>(16, perRow - b);
+      searchMany(source, importance + (b << 7), count, meanSquare(row & 3, columns), 31);
       for (let i: usize = 0; i < count; i++) {
         const l = LEVELS + (i << 5);
         pack(load<u32>(HEADS + (i << 2)), i16x8.shl(v128.load(l), 1), i16x8.shl(v128.load(l, 16), 1), target);

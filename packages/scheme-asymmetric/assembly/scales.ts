@@ -5,7 +5,7 @@
 import { nearestInts, transpose } from "@fewbit/assembly";
 import { MINS, SCALES, SLOT, SLOTS, TOTALS } from "./search";
 
-const VALUES: usize = 10240;
+const VALUES: usize = 12544;
 const WEIGHTS: usize = VALUES + 256;
 /** Results: one i32 per super-block and sub-block; only the low byte counts. */
 export const SCALE_LEVELS: usize = WEIGHTS + 256;

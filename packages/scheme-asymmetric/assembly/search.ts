@@ -2,18 +2,20 @@
 // 0 … top and min ≤ 0. A series of trial scales proposes levels; the least squares fit to each proposal gives a scale
 // and a minimum; the best one is kept and its minimum shifts the proposals that follow.
 //
-// Eight sub-blocks are searched at once, four per group and one per lane, so that each lane performs the scalar
-// sequence of operations and keeps the order of its sums:
+// Sixteen sub-blocks are searched at once, in two pairs of groups of four, one sub-block per lane, so that each lane
+// performs the scalar sequence of operations and keeps the order of its sums:
 //
-//   group A            lane 0 1 2 3 = sub-blocks 0 1 2 3        group B: sub-blocks 4 5 6 7
+//   group A            lane 0 1 2 3 = sub-blocks 0 1 2 3        group B: sub-blocks 4 5 6 7, 2048 bytes on
 //   + X      0   weights      x₀x₀x₀x₀  x₁x₁x₁x₁ …               up to 32 rows of 16 bytes
 //   + W    512   how much each counts
 //   + L   1024   levels of the current proposal, as floats
 //   + S   1536   state of the search, 16 bytes per variable
 import { nearestInts, transpose } from "@fewbit/assembly";
 
-export const A: usize = 1024;
-export const B: usize = A + 2048;
+/** Group A of the first and of the second pair; group B follows its A. */
+export const FIRST: usize = 1024;
+export const SECOND: usize = FIRST + 4096 + 576; // not a multiple of 4 KiB: equal low bits would look like one address
+export const B: usize = 2048;
 export const X: usize = 0;
 export const W: usize = 512;
 const L: usize = 1024;
@@ -41,7 +43,7 @@ const FIT_ERROR: usize = S + 256;
 const SOLVED: usize = S + 272;
 
 // Constants, kept in memory because V8 rebuilds v128.const at every use inside a loop.
-const ZERO: usize = B + 2048;
+const ZERO: usize = SECOND + 4096;
 const TOP: usize = ZERO + 16;
 const TOP_INTEGER: usize = TOP + 16;
 const TRIALS: usize = TOP_INTEGER + 16; // numerators of the trial inverse scales, at most 64
@@ -51,7 +53,7 @@ let trials: u32 = 0;
 const EXACT: f32 = 4194000.0;
 
 // What a search leaves behind, for up to four super-blocks: 16 numbers per field, sub-block after sub-block.
-export const SLOTS: usize = 8192;
+export const SLOTS: usize = 10496;
 export const SLOT: usize = 512;
 export const SCALES: usize = 0;
 export const MINS: usize = 64; // as subtracted: never negative
@@ -69,12 +71,12 @@ export function prepareSearch(top: f32, first: f32, delta: f32, last: u32): void
   trials = last + 1;
 }
 
-/** Loads eight consecutive sub-blocks of `size` weights into the given rows of both groups. */
-export function loadGroups(source: usize, size: usize, rows: usize): void {
+/** Loads eight consecutive sub-blocks of `size` weights into the given rows of both groups of a pair. */
+export function loadPair(source: usize, size: usize, rows: usize): void {
   const stride = size << 2;
   for (let i: usize = 0; i < stride; i += 16) {
-    transpose(source + i, stride, A + rows + (i << 2));
-    transpose(source + (stride << 2) + i, stride, B + rows + (i << 2));
+    transpose(source + i, stride, rows + (i << 2));
+    transpose(source + (stride << 2) + i, stride, rows + B + (i << 2));
   }
 }
 
@@ -105,7 +107,7 @@ function begin(group: usize, bytes: usize): void {
 /** The inverse scale of a trial; true lanes are those whose levels cannot overflow before clamping. */
 // @ts-ignore: decorator
 @inline
-function propose(group: usize, trial: usize): v128 {
+function invert(group: usize, trial: usize): v128 {
   const min = v128.load(group, MIN);
   const range = f32x4.sub(v128.load(group, MAX), min);
   const inverse = v128.and(f32x4.div(v128.load(trial, TRIALS), range), v128.load(group, ALIVE));
@@ -114,32 +116,42 @@ function propose(group: usize, trial: usize): v128 {
   return f32x4.lt(f32x4.mul(f32x4.abs(inverse), reach), f32x4.splat(EXACT));
 }
 
-/** Levels of the current proposal and their sums. Rounds one element ahead of the sums. */
-function level(group: usize, bytes: usize): void {
+/** Levels of the current proposals and their sums. Both groups in one loop: one alone waits for its additions. */
+function level(pair: usize, bytes: usize): void {
   const zero = v128.load(ZERO);
   const top = v128.load(TOP);
-  const inverse = v128.load(group, INVERSE);
-  const min = v128.load(group, MIN);
-  let sumL = f32x4.splat(0);
-  let sumLL = f32x4.splat(0);
-  let sumXL = f32x4.splat(0);
-  let x = v128.load(group, X);
-  let rounded = f32x4.nearest(f32x4.mul(inverse, f32x4.sub(x, min)));
-  for (let p = group; p < group + bytes; p += 16) {
-    const nextX = v128.load(p, X + 16); // after the last row: read, not used
-    const nextRounded = f32x4.nearest(f32x4.mul(inverse, f32x4.sub(nextX, min)));
-    const l = i32x4.max_s(zero, i32x4.min_s(top, rounded)); // floats ≥ 0 compare like integers
-    v128.store(p, l, L);
-    const wl = f32x4.mul(v128.load(p, W), l);
-    sumL = f32x4.add(sumL, wl);
-    sumLL = f32x4.add(sumLL, f32x4.mul(wl, l));
-    sumXL = f32x4.add(sumXL, f32x4.mul(wl, x));
-    x = nextX;
-    rounded = nextRounded;
+  const inverseA = v128.load(pair, INVERSE);
+  const minA = v128.load(pair, MIN);
+  const inverseB = v128.load(pair, B + INVERSE);
+  const minB = v128.load(pair, B + MIN);
+  let sumLA = f32x4.splat(0);
+  let sumLLA = f32x4.splat(0);
+  let sumXLA = f32x4.splat(0);
+  let sumLB = f32x4.splat(0);
+  let sumLLB = f32x4.splat(0);
+  let sumXLB = f32x4.splat(0);
+  for (let p = pair; p < pair + bytes; p += 16) {
+    const xA = v128.load(p, X);
+    const lA = i32x4.max_s(zero, i32x4.min_s(top, f32x4.nearest(f32x4.mul(inverseA, f32x4.sub(xA, minA))))); // floats ≥ 0 compare like integers
+    v128.store(p, lA, L);
+    const wlA = f32x4.mul(v128.load(p, W), lA);
+    sumLA = f32x4.add(sumLA, wlA);
+    sumLLA = f32x4.add(sumLLA, f32x4.mul(wlA, lA));
+    sumXLA = f32x4.add(sumXLA, f32x4.mul(wlA, xA));
+    const xB = v128.load(p, B + X);
+    const lB = i32x4.max_s(zero, i32x4.min_s(top, f32x4.nearest(f32x4.mul(inverseB, f32x4.sub(xB, minB)))));
+    v128.store(p, lB, B + L);
+    const wlB = f32x4.mul(v128.load(p, B + W), lB);
+    sumLB = f32x4.add(sumLB, wlB);
+    sumLLB = f32x4.add(sumLLB, f32x4.mul(wlB, lB));
+    sumXLB = f32x4.add(sumXLB, f32x4.mul(wlB, xB));
   }
-  v128.store(group, sumL, SUM_L);
-  v128.store(group, sumLL, SUM_LL);
-  v128.store(group, sumXL, SUM_XL);
+  v128.store(pair, sumLA, SUM_L);
+  v128.store(pair, sumLLA, SUM_LL);
+  v128.store(pair, sumXLA, SUM_XL);
+  v128.store(pair, sumLB, B + SUM_L);
+  v128.store(pair, sumLLB, B + SUM_LL);
+  v128.store(pair, sumXLB, B + SUM_XL);
 }
 
 /** `level` with the reference's wrapping integers: for scales near overflow or underflow. */
@@ -186,32 +198,32 @@ function solve(group: usize): void {
   v128.store(group, v128.and(f32x4.gt(determinant, f32x4.splat(0)), v128.load(group, ALIVE)), SOLVED);
 }
 
-/** Weighted error of both fits, squared or absolute. Both groups in one loop: one alone waits for its additions. */
+/** Weighted error of both fits, squared or absolute. */
 // @ts-ignore: decorator
 @inline
-function measure(bytes: usize, absolute: bool): void {
-  const scaleA = v128.load(A, FIT_SCALE);
-  const minA = v128.load(A, FIT_MIN);
-  const scaleB = v128.load(B, FIT_SCALE);
-  const minB = v128.load(B, FIT_MIN);
+function measure(pair: usize, bytes: usize, absolute: bool): void {
+  const scaleA = v128.load(pair, FIT_SCALE);
+  const minA = v128.load(pair, FIT_MIN);
+  const scaleB = v128.load(pair, B + FIT_SCALE);
+  const minB = v128.load(pair, B + FIT_MIN);
   let errorA = f32x4.splat(0);
   let errorB = f32x4.splat(0);
-  for (let p: usize = 0; p < bytes; p += 16) {
-    const a = f32x4.sub(f32x4.add(f32x4.mul(scaleA, v128.load(p, A + L)), minA), v128.load(p, A + X));
-    errorA = f32x4.add(errorA, f32x4.mul(v128.load(p, A + W), absolute ? f32x4.abs(a) : f32x4.mul(a, a)));
+  for (let p = pair; p < pair + bytes; p += 16) {
+    const a = f32x4.sub(f32x4.add(f32x4.mul(scaleA, v128.load(p, L)), minA), v128.load(p, X));
+    errorA = f32x4.add(errorA, f32x4.mul(v128.load(p, W), absolute ? f32x4.abs(a) : f32x4.mul(a, a)));
     const b = f32x4.sub(f32x4.add(f32x4.mul(scaleB, v128.load(p, B + L)), minB), v128.load(p, B + X));
     errorB = f32x4.add(errorB, f32x4.mul(v128.load(p, B + W), absolute ? f32x4.abs(b) : f32x4.mul(b, b)));
   }
-  v128.store(A, errorA, FIT_ERROR);
-  v128.store(B, errorB, FIT_ERROR);
+  v128.store(pair, errorA, FIT_ERROR);
+  v128.store(pair, errorB, B + FIT_ERROR);
 }
 
-function measureSquares(bytes: usize): void {
-  measure(bytes, false);
+function measureSquares(pair: usize, bytes: usize): void {
+  measure(pair, bytes, false);
 }
 
-function measureAbsolutes(bytes: usize): void {
-  measure(bytes, true);
+function measureAbsolutes(pair: usize, bytes: usize): void {
+  measure(pair, bytes, true);
 }
 
 /** The starting point: levels spread evenly from min to max, taken as they are. */
@@ -257,46 +269,67 @@ function deliver(group: usize, target: usize): void {
   v128.store(target, v128.load(group, BEST_SHIFT), SHIFTS);
 }
 
-// @ts-ignore: decorator
-@inline
-function run(bytes: usize, absolute: bool, target: usize): void {
-  begin(A, bytes);
-  begin(B, bytes);
-  for (let trial: usize = 0; trial <= <usize>trials << 4; trial += 16) {
-    if (i32x4.all_true(v128.and(propose(A, trial), propose(B, trial)))) {
-      level(A, bytes);
-      level(B, bytes);
-    } else {
-      levelExactly(A, bytes);
-      levelExactly(B, bytes);
-    }
-    if (trial == 0) {
-      spread(A);
-      spread(B);
-    } else {
-      solve(A);
-      solve(B);
-    }
-    if (absolute) measureAbsolutes(bytes);
-    else measureSquares(bytes);
-    if (trial == 0) {
-      settle(A);
-      settle(B);
-    } else {
-      keepBetter(A);
-      keepBetter(B);
-    }
+/** First half of a trial: levels, and the fit to them. */
+function propose(pair: usize, bytes: usize, trial: usize): void {
+  if (i32x4.all_true(v128.and(invert(pair, trial), invert(pair + B, trial)))) level(pair, bytes);
+  else {
+    levelExactly(pair, bytes);
+    levelExactly(pair + B, bytes);
   }
-  deliver(A, target);
-  deliver(B, target + 16);
+  if (trial == 0) {
+    spread(pair);
+    spread(pair + B);
+  } else {
+    solve(pair);
+    solve(pair + B);
+  }
 }
 
-/** Searches eight sub-blocks of `size` loaded weights by squared error; the fits go to `target`, inside a slot. */
-export function search(size: usize, target: usize): void {
-  run(size << 4, false, target);
+/** Second half of a trial: the error, and whether it is the least. */
+// @ts-ignore: decorator
+@inline
+function judge(pair: usize, bytes: usize, trial: usize, absolute: bool): void {
+  if (absolute) measureAbsolutes(pair, bytes);
+  else measureSquares(pair, bytes);
+  if (trial == 0) {
+    settle(pair);
+    settle(pair + B);
+  } else {
+    keepBetter(pair);
+    keepBetter(pair + B);
+  }
+}
+
+/** The two pairs in turn: the divisions of one hide behind the loops of the other. */
+// @ts-ignore: decorator
+@inline
+function run(size: usize, absolute: bool, target: usize, second: usize): void {
+  const bytes = size << 4;
+  begin(FIRST, bytes);
+  begin(FIRST + B, bytes);
+  begin(SECOND, bytes);
+  begin(SECOND + B, bytes);
+  for (let trial: usize = 0; trial <= <usize>trials << 4; trial += 16) {
+    propose(FIRST, bytes, trial);
+    propose(SECOND, bytes, trial);
+    judge(FIRST, bytes, trial, absolute);
+    judge(SECOND, bytes, trial, absolute);
+  }
+  deliver(FIRST, target);
+  deliver(FIRST + B, target + 16);
+  deliver(SECOND, second);
+  deliver(SECOND + B, second + 16);
+}
+
+/**
+ * Searches the sub-blocks of `size` weights loaded in both pairs by squared error. The fits go to `target` and `second`,
+ * inside slots.
+ */
+export function search(size: usize, target: usize, second: usize): void {
+  run(size, false, target, second);
 }
 
 /** `search` by absolute error. */
-export function searchAbsolutely(size: usize, target: usize): void {
-  run(size << 4, true, target);
+export function searchAbsolutely(size: usize, target: usize, second: usize): void {
+  run(size, true, target, second);
 }

@@ -2,11 +2,11 @@
 // from rounded scales and minimums.
 import { decodeHalves, encodeHalves } from "@fewbit/assembly";
 import { searched, spaced } from "./levels";
-import { A, B, INVERSES, SHIFTS, SLOT, SLOTS, W, X } from "./search";
+import { B, INVERSES, SHIFTS, SLOT, SLOTS, W, X } from "./search";
 import { fourSums } from "./sums";
 
 /** Units of four super-blocks as halves, scales then minimums: one i32 each. */
-const UNITS: usize = 11264;
+const UNITS: usize = 13568;
 /** A head is the scale of every sub-block of a super-block, then (SUB_MINS) every minimum, as decoded. */
 export const HEAD: usize = UNITS + 32;
 export const SUB_MINS: usize = 64;
@@ -34,30 +34,30 @@ export function loadUnits(source: usize): v128 {
 }
 
 /** Without importance: the root mean square of the sub-block plus the weight's size. */
-export function weighBySize(size: usize): void {
+export function weighBySize(size: usize, pair: usize): void {
   let sumA = f32x4.splat(0);
   let sumB = f32x4.splat(0);
-  for (let p: usize = 0; p < size << 4; p += 16) {
-    const a = v128.load(p, A + X);
+  for (let p = pair; p < pair + (size << 4); p += 16) {
+    const a = v128.load(p, X);
     const b = v128.load(p, B + X);
     sumA = f32x4.add(sumA, f32x4.mul(a, a));
     sumB = f32x4.add(sumB, f32x4.mul(b, b));
   }
   const rmsA = f32x4.sqrt(f32x4.div(sumA, f32x4.splat(<f32>size)));
   const rmsB = f32x4.sqrt(f32x4.div(sumB, f32x4.splat(<f32>size)));
-  for (let p: usize = 0; p < size << 4; p += 16) {
-    v128.store(p, f32x4.add(rmsA, f32x4.abs(v128.load(p, A + X))), A + W);
+  for (let p = pair; p < pair + (size << 4); p += 16) {
+    v128.store(p, f32x4.add(rmsA, f32x4.abs(v128.load(p, X))), W);
     v128.store(p, f32x4.add(rmsB, f32x4.abs(v128.load(p, B + X))), B + W);
   }
 }
 
 /** With importance, loaded where the weights' weights go: importance · √(variance + x²). */
-export function weighByImportance(size: usize, variance: f32): void {
+export function weighByImportance(size: usize, variance: f32, pair: usize): void {
   const v = f32x4.splat(variance);
-  for (let p: usize = 0; p < size << 4; p += 16) {
-    const a = v128.load(p, A + X);
+  for (let p = pair; p < pair + (size << 4); p += 16) {
+    const a = v128.load(p, X);
     const b = v128.load(p, B + X);
-    v128.store(p, f32x4.mul(v128.load(p, A + W), f32x4.sqrt(f32x4.add(v, f32x4.mul(a, a)))), A + W);
+    v128.store(p, f32x4.mul(v128.load(p, W), f32x4.sqrt(f32x4.add(v, f32x4.mul(a, a)))), W);
     v128.store(p, f32x4.mul(v128.load(p, B + W), f32x4.sqrt(f32x4.add(v, f32x4.mul(b, b)))), B + W);
   }
 }
