@@ -56,7 +56,7 @@ export function withCommonOptions(command: Command): Command {
     )
     .option("--config <file>", "configuration file (default: fewbit.config.{ts,mts,js,mjs,json} here)")
     .option("--json", "print one JSON document, errors included")
-    .option("--quiet", "print nothing but results and errors")
+    .option("--quiet", "print errors, and what was asked for, and nothing else")
     .option("--debug", "show where an error comes from");
 }
 

@@ -416,3 +416,9 @@ test("a split model stays split, or becomes one file", async () => {
   ]);
   expect(existsSync(join(keep, "s.gguf"))).toBe(false);
 });
+
+test("--quiet prints nothing at all", async () => {
+  const ended = await quantize("tiny.gguf", "quiet.gguf", "--type", "Q8_0", "--quiet");
+  expect(ended).toMatchObject({ status: 0, stdout: "", stderr: "" });
+  expect(existsSync(join(folder, "quiet.gguf"))).toBe(true);
+});

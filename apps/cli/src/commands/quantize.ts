@@ -274,6 +274,7 @@ function printSummary(plan: Plan, written: Written, milliseconds: number, sessio
     zeroed: written.zeroed,
     summary: summaryDocument(summary),
   });
+  if (session.quiet) return;
   session.print(
     [
       ...written.paths.map(escapeControls),
