@@ -56,7 +56,9 @@ const kernels = new Map<string, Promise<Kernel>>();
 function loadKernel(wasm: string): Promise<Kernel> {
   let kernel = kernels.get(wasm);
   if (kernel === undefined) {
-    const bytes = Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0));
+    const text = atob(wasm);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
     kernel = WebAssembly.instantiate(bytes, {}).then(({ instance }) => instance.exports as unknown as Kernel);
     kernels.set(wasm, kernel);
   }
