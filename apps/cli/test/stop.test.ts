@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -60,6 +60,27 @@ describe("a run that is stopped leaves nothing behind", () => {
     expect(ended.stderr).toBe(`error[E_ABORTED] Stopped by ${signal}; no output was left behind.\n`);
     expect(partials()).toEqual([]);
   });
+});
+
+test("what a killed run left behind is no hindrance to the next, which replaces it", async () => {
+  const slow = start(
+    ["quantize", "tiny.gguf", "out.gguf", "--plugin=./slow.mjs", "--type=slow:Q8_0"],
+    folder,
+  );
+  await untilPartial();
+  const second = await start(["quantize", "tiny.gguf", "out.gguf", "--type=Q4_0", "--force"], folder).ended;
+  expect(second).toMatchObject({
+    status: 5,
+    stderr: `error[E_BUSY] ${join(folder, "out.gguf.partial")}: process ${slow.child.pid} is writing this output. Wait for it; if that process is not fewbit, delete this file.\n`,
+  });
+  slow.child.kill("SIGKILL");
+  await expect(slow.ended).rejects.toThrow("SIGKILL");
+  expect(partials()).toEqual(["out.gguf.partial"]);
+
+  const third = await start(["quantize", "tiny.gguf", "out.gguf", "--type=Q4_0"], folder).ended;
+  expect(third).toMatchObject({ status: 0, stderr: "" });
+  expect(partials()).toEqual(["out.gguf"]);
+  rmSync(join(folder, "out.gguf"));
 });
 
 test("a request that hangs does not keep a stopped program alive", async () => {

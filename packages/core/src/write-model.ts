@@ -1,8 +1,9 @@
 import { type BigIntStats, constants } from "node:fs";
-import { access, type FileHandle, open, realpath, rename, stat, statfs, unlink } from "node:fs/promises";
+import { access, lstat, open, realpath, rename, stat, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { FewbitError } from "./error.js";
-import { ioError, nodeIo, writeAt } from "./files.js";
+import { ioError, nodeIo } from "./files.js";
+import { createPartial, type PartialFile, removePartial, sealPartial } from "./partial-file.js";
 import { type Progress, runPlan } from "./pipeline.js";
 import type { Planned } from "./plan.js";
 import type { Registry } from "./registry.js";
@@ -36,9 +37,10 @@ export interface Written {
 interface Target {
   /** Where the file will appear; links are followed once, so that a link is not replaced by a file. */
   readonly path: string;
-  readonly partial: string;
   readonly size: number;
 }
+
+const partialName = (path: string): string => `${path}.partial`;
 
 /**
  * Runs a plan into files that appear under their final names only when they are complete: written beside them,
@@ -47,17 +49,18 @@ interface Target {
  * @throws `E_OUTPUT_EXISTS`, `E_OUTPUT_IS_INPUT`, `E_BUSY`, `E_SPACE`, `E_IO`, `E_INPUT_CHANGED`, `E_ABORTED`, and what the run throws
  */
 export async function* writeModel(request: WriteRequest): AsyncGenerator<Progress, Written> {
-  const { plan, output, model, writer } = request;
+  const { plan, output, model, signal } = request;
+  const force = request.force === true;
   const sources = await Promise.all(
     model.files.filter((at) => at.kind === "file").map((at) => fingerprint(at.path)),
   );
-  const others = await Promise.all((request.inputs ?? []).map(fingerprint));
-  const targets = await prepare(request, writer, [...sources, ...others]);
-  const made: string[] = [];
+  const inputs = [...sources, ...(await Promise.all((request.inputs ?? []).map(fingerprint)))];
+  const targets = await prepare(request, inputs, force);
+  const partials: PartialFile[] = [];
   const io = nodeIo();
   try {
-    for (const target of targets) await reserve(target, made, request.force === true);
-    const to = targets.map((target): Locator => ({ kind: "file", path: target.partial }));
+    for (const { path, size } of targets) partials.push(await createPartial(partialName(path), size));
+    const to = partials.map(({ path }): Locator => ({ kind: "file", path }));
     let zeroed = 0;
     for await (const progress of runPlan({ ...request, to, io })) {
       zeroed = progress.zeroed;
@@ -65,20 +68,33 @@ export async function* writeModel(request: WriteRequest): AsyncGenerator<Progres
     }
     io.close();
     for (const source of sources) await refuseChanged(source);
-    for (const [i, target] of targets.entries()) await seal(target, output.files[i]!.header);
-    if (request.signal?.aborted) throw new FewbitError("E_ABORTED", "The run was stopped.");
+    for (const [i, partial] of partials.entries()) await sealPartial(partial, output.files[i]!.header);
+    if (signal?.aborted) throw new FewbitError("E_ABORTED", "The run was stopped.");
+    // Once more: a run takes long enough for somebody else to have put something there.
+    for (const { path } of targets) await refuseTaken(path, inputs, force);
     // The first file last: no loader finds a first shard whose siblings are missing.
-    for (const target of [...targets].reverse()) await rename(target.partial, target.path);
-    made.length = 0;
-    await syncFolder(dirname(targets[0]!.path));
+    for (let i = targets.length - 1; i >= 0; i--) await putInPlace(partials[i]!, targets[i]!);
+    for (const folder of foldersOf(targets)) await syncFolder(folder);
     return {
       paths: targets.map((target) => target.path),
       bytes: plan.files.reduce((a, b) => a + b, 0),
       zeroed,
     };
+  } catch (thrown) {
+    // What a changing input led to says less than that it changed.
+    if (!signal?.aborted) for (const source of sources) await refuseChanged(source, thrown);
+    throw thrown;
   } finally {
     io.close();
-    for (const path of made) await unlink(path).catch(() => {});
+    for (const partial of partials) await removePartial(partial);
+  }
+}
+
+async function putInPlace(partial: PartialFile, target: Target): Promise<void> {
+  try {
+    await rename(partial.path, target.path);
+  } catch (cause) {
+    throw ioError(cause, "renaming the finished file", target.path);
   }
 }
 
@@ -95,7 +111,7 @@ async function fingerprint(path: string): Promise<Fingerprint> {
   }
 }
 
-async function refuseChanged(before: Fingerprint): Promise<void> {
+async function refuseChanged(before: Fingerprint, cause?: unknown): Promise<void> {
   const now = await stat(before.path, { bigint: true }).catch(() => undefined);
   const same = (["dev", "ino", "size", "mtimeNs"] as const).every(
     (field) => now?.[field] === before.stat[field],
@@ -106,47 +122,58 @@ async function refuseChanged(before: Fingerprint): Promise<void> {
       "the file changed while it was being read",
       { file: before.path },
       "Start again when nothing else writes to it.",
+      cause,
     );
 }
 
 /** Everything that can be refused before a byte is written. */
 async function prepare(
-  request: WriteRequest,
-  writer: FormatWriter,
+  { path: output, plan, writer }: WriteRequest,
   inputs: readonly Fingerprint[],
+  force: boolean,
 ): Promise<Target[]> {
-  const sizes = request.plan.files;
-  const names = sizes.length === 1 ? [request.path] : writer.fileNames?.(request.path, sizes.length);
+  const names = plan.files.length === 1 ? [output] : writer.fileNames?.(output, plan.files.length);
   if (names === undefined)
     throw new FewbitError("E_USAGE", `${writer.id} files cannot be split.`, {}, "Leave out --keep-split.");
   const targets: Target[] = [];
   for (const [i, name] of names.entries()) {
-    const path = await realpath(name).catch(() => resolve(name));
-    await refuseTaken(path, inputs, request.force === true);
-    targets.push({ path, partial: `${path}.partial`, size: sizes[i]! });
+    const path = await followLink(name);
+    await refuseTaken(path, inputs, force);
+    await refuseInput(partialName(path), inputs, "would be written by way of");
+    targets.push({ path, size: plan.files[i]! });
   }
-  const folder = dirname(targets[0]!.path);
-  await access(folder, constants.W_OK).catch((cause) => {
-    throw ioError(cause, "writing to the folder", folder);
-  });
+  for (const folder of foldersOf(targets))
+    await access(folder, constants.W_OK).catch((cause) => {
+      throw ioError(cause, "writing to the folder", folder);
+    });
   await refuseTooLarge(
-    folder,
-    sizes.reduce((a, b) => a + b, 0),
+    dirname(targets[0]!.path),
+    plan.files.reduce((a, b) => a + b, 0),
   );
   return targets;
 }
 
-async function refuseTaken(path: string, inputs: readonly Fingerprint[], force: boolean): Promise<void> {
-  const taken = await stat(path, { bigint: true }).catch(() => undefined);
-  if (taken === undefined) return;
-  const input = inputs.find(({ stat }) => stat.dev === taken.dev && stat.ino === taken.ino);
-  if (input !== undefined)
+const foldersOf = (targets: readonly Target[]): Set<string> => new Set(targets.map((t) => dirname(t.path)));
+
+/** The file that a name stands for. @throws `E_IO` where it is a link to nothing */
+async function followLink(name: string): Promise<string> {
+  try {
+    return await realpath(name);
+  } catch {
+    const found = await lstat(name).catch(() => undefined);
+    if (found === undefined) return resolve(name);
     throw new FewbitError(
-      "E_OUTPUT_IS_INPUT",
-      `the output is the input ${input.path}`,
-      { file: path },
-      "Give the output another name.",
+      "E_IO",
+      "the output is a symbolic link that leads nowhere",
+      { file: resolve(name) },
+      "Remove the link, or give the output another name.",
     );
+  }
+}
+
+async function refuseTaken(path: string, inputs: readonly Fingerprint[], force: boolean): Promise<void> {
+  const taken = await refuseInput(path, inputs);
+  if (taken === undefined) return;
   if (!taken.isFile())
     throw new FewbitError(
       "E_IO",
@@ -163,6 +190,23 @@ async function refuseTaken(path: string, inputs: readonly Fingerprint[], force: 
     );
 }
 
+/** What is there under this name, where it is none of the inputs. */
+async function refuseInput(
+  path: string,
+  inputs: readonly Fingerprint[],
+  verb = "is",
+): Promise<BigIntStats | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  const input = inputs.find(({ stat }) => stat.dev === found?.dev && stat.ino === found.ino);
+  if (input === undefined) return found;
+  throw new FewbitError(
+    "E_OUTPUT_IS_INPUT",
+    `the output ${verb} the input ${input.path}`,
+    { file: path },
+    "Give the output another name.",
+  );
+}
+
 async function refuseTooLarge(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
@@ -173,44 +217,6 @@ async function refuseTooLarge(folder: string, bytes: number): Promise<void> {
       { file: folder },
       `Free at least ${bytes - free} bytes, or choose another place for the output.`,
     );
-}
-
-/** Creates the partial file at full size: workers write at offsets, and padding is zero without being written. */
-async function reserve(target: Target, made: string[], force: boolean): Promise<void> {
-  let handle: FileHandle;
-  try {
-    handle = await open(target.partial, force ? "w" : "wx");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "EEXIST")
-      throw new FewbitError(
-        "E_BUSY",
-        "another run is writing this output, or an earlier one was killed",
-        { file: target.partial },
-        "Wait for it; if nothing is running, delete this file or pass --force.",
-      );
-    throw ioError(cause, "creating", target.partial);
-  }
-  made.push(target.partial);
-  try {
-    await handle.truncate(target.size);
-  } catch (cause) {
-    throw ioError(cause, "reserving space for", target.partial);
-  } finally {
-    await handle.close();
-  }
-}
-
-/** The header last: until then the file is not even a valid one. */
-async function seal(target: Target, header: Uint8Array): Promise<void> {
-  const handle = await open(target.partial, "r+");
-  try {
-    writeAt(handle.fd, { kind: "file", path: target.partial }, 0, header);
-    await handle.sync();
-  } catch (cause) {
-    throw cause instanceof FewbitError ? cause : ioError(cause, "syncing", target.partial);
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Makes the rename itself durable; systems that cannot open folders do without. */

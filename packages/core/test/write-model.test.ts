@@ -1,15 +1,19 @@
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   linkSync,
+  lstatSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { isFewbitError } from "../src/error.js";
@@ -180,11 +184,96 @@ describe("writing a model", () => {
     expect(listing()).toEqual(["in.raw"]);
   });
 
-  test("a partial file of another run is respected", async () => {
+  test("says that an input changed, rather than what came of it", async () => {
+    const run = async () => {
+      for await (const _ of writeModel(request(model()))) truncateSync(join(folder, "in.raw"), 4096);
+    };
+    await expect(run()).rejects.toMatchObject({ code: "E_INPUT_CHANGED", cause: { code: "E_TRUNCATED" } });
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test.each([false, true])("a partial file of nobody knows whom is respected; forced: %s", async (force) => {
     writeFileSync(join(folder, "out.flat.partial"), "theirs");
-    const thrown = await failure(request(model()));
-    expect(isFewbitError(thrown, "E_BUSY")).toBe(true);
+    expect(await failure(request(model(), { force }))).toMatchObject({
+      code: "E_BUSY",
+      message: "another run is writing this output, or has left this file behind",
+      remedy: "Wait for it; if nothing is running, delete this file.",
+    });
     expect(readFileSync(join(folder, "out.flat.partial"), "utf8")).toBe("theirs");
+  });
+
+  test("a second run to the same output is refused, forced or not, and harms neither", async () => {
+    const from = model();
+    const first = writeModel(request(from));
+    await first.next();
+    for (const force of [false, true])
+      expect(await failure(request(from, { scheme: "TENSOR8", force }))).toMatchObject({
+        code: "E_BUSY",
+        message: `process ${process.pid} is writing this output`,
+        at: { file: join(folder, "out.flat.partial") },
+      });
+    for await (const _ of first);
+    const whole = readFileSync(join(folder, "out.flat"));
+    await write(request(from, { path: join(folder, "alone.flat") }));
+    expect(whole.equals(readFileSync(join(folder, "alone.flat")))).toBe(true);
+    expect(listing()).toEqual(["alone.flat", "in.raw", "out.flat"]);
+  });
+
+  test("what a dead process of this machine left is replaced, what another machine left is not", async () => {
+    const { pid } = spawnSync(process.execPath, ["--version"]);
+    const partial = join(folder, "out.flat.partial");
+    writeFileSync(partial, `half of it fewbit ${pid} another-machine\n`);
+    expect(await failure(request(model()))).toMatchObject({
+      code: "E_BUSY",
+      message: `process ${pid} on another-machine is writing this output`,
+    });
+    writeFileSync(partial, `half of it fewbit ${pid} ${hostname()}\n`);
+    await write(request(model()));
+    expect(listing()).toEqual(["in.raw", "out.flat"]);
+  });
+
+  test("an input is not taken for a partial file", async () => {
+    const from = model();
+    const path = join(folder, "out.flat");
+    renameSync(join(folder, "in.raw"), `${path}.partial`);
+    const input = { ...from, files: [{ kind: "file" as const, path: `${path}.partial` }] };
+    expect(await failure(request(input, { path, force: true }))).toMatchObject({
+      code: "E_OUTPUT_IS_INPUT",
+      message: `the output would be written by way of the input ${path}.partial`,
+    });
+    expect(readFileSync(`${path}.partial`).length).toBe(weights.byteLength);
+  });
+
+  test("nothing is written through a link that has the name of the partial file", async () => {
+    writeFileSync(join(folder, "precious"), "precious");
+    symlinkSync("precious", join(folder, "out.flat.partial"));
+    expect(await failure(request(model(), { force: true }))).toMatchObject({ code: "E_BUSY" });
+    expect(readFileSync(join(folder, "precious"), "utf8")).toBe("precious");
+  });
+
+  test("an output that is a link is written where it leads; to nowhere is refused", async () => {
+    const path = join(folder, "link");
+    symlinkSync("target", path);
+    expect(await failure(request(model(), { path }))).toMatchObject({
+      code: "E_IO",
+      message: "the output is a symbolic link that leads nowhere",
+      remedy: "Remove the link, or give the output another name.",
+    });
+    writeFileSync(join(folder, "target"), "old");
+    await write(request(model(), { path, force: true }));
+    expect(lstatSync(path).isSymbolicLink()).toBe(true);
+    expect(readFileSync(join(folder, "target"), "utf8").slice(0, 8)).toBe("FLATFILE");
+    expect(listing()).toEqual(["in.raw", "link", "target"]);
+  });
+
+  test("what appears under the output's name during the run is kept", async () => {
+    const path = join(folder, "out.flat");
+    const run = async () => {
+      for await (const _ of writeModel(request(model()))) writeFileSync(path, "theirs");
+    };
+    await expect(run()).rejects.toMatchObject({ code: "E_OUTPUT_EXISTS" });
+    expect(readFileSync(path, "utf8")).toBe("theirs");
+    expect(listing()).toEqual(["in.raw", "out.flat"]);
   });
 
   test("an output that cannot fit is refused before anything is written", async () => {
