@@ -23,6 +23,14 @@ const explain: Readonly<Record<string, string>> = {
   EIO: "the device reported an error",
 };
 
+/** Where it is neither the path nor the permissions. */
+const mend: Readonly<Record<string, string>> = {
+  EFBIG: "Choose a file system, or a limit (ulimit -f), that allows files of this size.",
+  EIO: "Check the device: what it holds may be damaged.",
+  EMFILE: "Close other programs, or raise the limit (ulimit -n).",
+  ENAMETOOLONG: "Choose a shorter name.",
+};
+
 /** A system error with its place; out of space has a code of its own. */
 export function ioError(cause: unknown, doing: string, file: string, offset?: number): FewbitError {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
@@ -40,7 +48,7 @@ export function ioError(cause: unknown, doing: string, file: string, offset?: nu
         "E_IO",
         `${doing} failed: ${why}${code ? ` (${code})` : ""}`,
         at,
-        "Check the path and your permissions.",
+        mend[code] ?? "Check the path and your permissions.",
         cause,
       );
 }
@@ -145,7 +153,7 @@ export function nodeIo(): Io & { close(): void } {
       if (from.kind === "blob") return readBlob(from, offset, into);
       let source = sources.get(from.url);
       if (source === undefined) {
-        source = urlSource(from.url, from.headers);
+        source = urlSource(from.url, from.headers, from.version);
         sources.set(from.url, source);
       }
       return source.then((s) => s.read(offset, into));

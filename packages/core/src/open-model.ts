@@ -1,4 +1,5 @@
-import { dirname, join } from "node:path";
+import { realpath, stat } from "node:fs/promises";
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { FewbitError, isFewbitError, locate } from "./error.js";
 import { openFile } from "./files.js";
 import type { Registry } from "./registry.js";
@@ -8,10 +9,16 @@ import type { Model, Source } from "./types.js";
 const HEAD_BYTES = 65536;
 
 /**
- * Opens a model by path or http(s) URL with the first registered reader that recognises it.
- * @throws `E_FORMAT_UNKNOWN`, `E_IO`, and whatever the reader finds wrong, always naming the file
+ * Opens a model by path or http(s) URL with the first registered reader that recognises it. The path may be a folder
+ * that holds a file which some reader takes for the whole folder.
+ *
+ * Other files of the model are opened beside the first only: a link that leads elsewhere is refused, but for the
+ * layout of Hugging Face's cache.
+ *
+ * @throws `E_FORMAT_UNKNOWN`, `E_IO`, `E_LINK`, and whatever the reader finds wrong, always naming the file
  */
-export async function openModel(pathOrUrl: string, registry: Registry): Promise<Model> {
+export async function openModel(given: string, registry: Registry): Promise<Model> {
+  const pathOrUrl = await inFolder(given, registry);
   const source = await openSource(pathOrUrl);
   const opened: Source[] = [source];
   try {
@@ -35,9 +42,18 @@ export async function openModel(pathOrUrl: string, registry: Registry): Promise<
       );
     const sibling = async (file: string): Promise<Source> => {
       if (file === "" || file === "." || file === ".." || /[/\\\0]/.test(file))
-        throw new FewbitError("E_IO", `"${file}" is not the name of a file beside it`, { file: name });
+        throw new FewbitError(
+          "E_IO",
+          `"${file}" is not the name of a file beside it`,
+          { file: name },
+          "Names of a model's other files are bare names: correct the file that says otherwise.",
+        );
+      if (source.at.kind === "file") await refuseForeignLink(dirname(source.at.path), file);
       const found = await openSource(
-        source.at.kind === "file" ? join(dirname(source.at.path), file) : new URL(file, pathOrUrl).href,
+        source.at.kind === "file"
+          ? join(dirname(source.at.path), file)
+          : // Encoded: "http:host" would be another server, and "#" or "?" the end of the name.
+            new URL(encodeURIComponent(file), pathOrUrl).href,
       );
       opened.push(found);
       return found;
@@ -50,5 +66,50 @@ export async function openModel(pathOrUrl: string, registry: Registry): Promise<
   }
 }
 
+const isUrl = (pathOrUrl: string): boolean => /^https?:\/\//i.test(pathOrUrl);
+
 const openSource = (pathOrUrl: string): Promise<Source> =>
-  /^https?:\/\//i.test(pathOrUrl) ? urlSource(pathOrUrl) : openFile(pathOrUrl);
+  isUrl(pathOrUrl) ? urlSource(pathOrUrl) : openFile(pathOrUrl);
+
+/** Of a folder, the file that stands for it; anything else as it is. */
+async function inFolder(path: string, registry: Registry): Promise<string> {
+  const found = isUrl(path) ? undefined : await stat(path).catch(() => undefined);
+  if (found?.isDirectory() !== true) return path;
+  const names = registry.readers.flatMap(({ value }) => value.folderFiles ?? []);
+  for (const name of names) {
+    if ((await stat(join(path, name)).catch(() => undefined)) === undefined) continue;
+    await refuseForeignLink(path, name);
+    return join(path, name);
+  }
+  throw new FewbitError(
+    "E_IO",
+    `it is a folder${names.length === 0 ? "" : ` without ${names.join(" or ")}`}`,
+    { file: path },
+    "Give the path of a model file.",
+  );
+}
+
+/**
+ * A model from a stranger may hold links, and what they lead to would be read as weights, and copied. In Hugging
+ * Face's cache they are honest: `snapshots/REVISION/…/NAME` leads to a file in the `blobs` beside `snapshots`.
+ */
+async function refuseForeignLink(folder: string, file: string): Promise<void> {
+  let real: string;
+  try {
+    real = await realpath(join(folder, file));
+  } catch {
+    return; // There is nothing, or a loop: opening it says so.
+  }
+  const home = await realpath(folder);
+  const way = relative(home, real);
+  const within = way.split(sep)[0] !== ".." && !isAbsolute(way);
+  const snapshots = home.split(sep).lastIndexOf("snapshots");
+  const cache = snapshots < 0 ? undefined : [...home.split(sep).slice(0, snapshots), "blobs"].join(sep);
+  if (within || dirname(real) === cache) return;
+  throw new FewbitError(
+    "E_LINK",
+    `${file} is a link that leads out of the model's folder, to ${real}`,
+    { file: join(folder, file) },
+    "If you trust it, copy that file into the folder in place of the link.",
+  );
+}

@@ -40,42 +40,65 @@ export const memorySource = (bytes: Uint8Array<ArrayBuffer>, name = "memory"): S
   blobSource(new Blob([bytes]), name);
 
 /**
- * A file behind HTTP, read by range requests.
- * @throws `E_IO` where the server fails, or does not answer range requests
+ * A file behind HTTP, read by range requests. Its locator says which version of the file was opened: whoever opens
+ * that again, on another thread, gets the same bytes or an error.
+ *
+ * @param version the ETag or Last-Modified that the file must have; any where absent
+ * @throws `E_IO` where the server fails, or does not answer range requests; `E_INPUT_CHANGED` for another version
  */
 export async function urlSource(
   url: string,
   headers: Readonly<Record<string, string>> = {},
+  version?: string,
 ): Promise<Source> {
-  const at: Locator = Object.keys(headers).length > 0 ? { kind: "url", url, headers } : { kind: "url", url };
   const first = await request(url, headers, 0, 1);
   await first.body?.cancel();
   const total = /\/(\d+)$/.exec(first.headers.get("content-range") ?? "")?.[1];
   if (total === undefined) throw noRanges(url);
-  const version = first.headers.get("etag") ?? first.headers.get("last-modified");
+  const opened = version ?? versionOf(first);
+  refuseOther(opened, first, url, 0);
   return {
-    at,
+    at: {
+      kind: "url",
+      url,
+      ...(Object.keys(headers).length > 0 ? { headers } : {}),
+      ...(opened === undefined ? {} : { version: opened }),
+    },
     size: Number(total),
     async read(offset, into) {
       checkPosition(offset);
       if (into.length === 0) return;
       const response = await request(url, headers, offset, into.length);
-      if (
-        version !== null &&
-        version !== (response.headers.get("etag") ?? response.headers.get("last-modified"))
-      )
-        throw new FewbitError(
-          "E_INPUT_CHANGED",
-          "the file changed on the server",
-          { file: url, offset },
-          "Start again.",
-        );
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      if (bytes.length !== into.length) throw truncated(at, offset, into.length, bytes.length);
+      refuseOther(opened, response, url, offset);
+      const bytes = await bodyOf(response, url, offset);
+      if (bytes.length !== into.length)
+        throw truncated({ kind: "url", url }, offset, into.length, bytes.length);
       into.set(bytes);
     },
     close: async () => {},
   };
+}
+
+/** What a server calls the state of a file; it may not say. */
+const versionOf = ({ headers }: Response): string | undefined =>
+  headers.get("etag") ?? headers.get("last-modified") ?? undefined;
+
+function refuseOther(opened: string | undefined, response: Response, url: string, offset: number): void {
+  if (opened === undefined || versionOf(response) === opened) return;
+  throw new FewbitError(
+    "E_INPUT_CHANGED",
+    "the file changed on the server",
+    { file: url, offset },
+    "Start again.",
+  );
+}
+
+async function bodyOf(response: Response, url: string, offset: number): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    throw requestFailed(cause, url, offset);
+  }
 }
 
 const noRanges = (url: string): FewbitError =>
@@ -96,15 +119,7 @@ async function request(
   try {
     response = await fetch(url, { headers: { ...headers, range: `bytes=${offset}-${offset + length - 1}` } });
   } catch (cause) {
-    const why =
-      cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : String(cause);
-    throw new FewbitError(
-      "E_IO",
-      `the request failed: ${why}`,
-      { file: url, offset },
-      "Check the address and the network.",
-      cause,
-    );
+    throw requestFailed(cause, url, offset);
   }
   if (response.status === 206) return response;
   await response.body?.cancel();
@@ -121,5 +136,17 @@ async function request(
     `the server answered ${response.status} ${response.statusText}`,
     { file: url },
     "Check the address and your access.",
+  );
+}
+
+function requestFailed(cause: unknown, url: string, offset: number): FewbitError {
+  const why =
+    cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : String(cause);
+  return new FewbitError(
+    "E_IO",
+    `the request failed: ${why}`,
+    { file: url, offset },
+    "Check the address and the network.",
+    cause,
   );
 }

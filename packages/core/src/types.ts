@@ -6,7 +6,13 @@
 /** Names a file so that any thread can open it by itself. Structured-cloneable. */
 export type Locator =
   | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "url"; readonly url: string; readonly headers?: Readonly<Record<string, string>> }
+  | {
+      readonly kind: "url";
+      readonly url: string;
+      readonly headers?: Readonly<Record<string, string>>;
+      /** The ETag or Last-Modified of the file that was opened: another one is refused. */
+      readonly version?: string;
+    }
   | { readonly kind: "blob"; readonly blob: Blob; readonly name: string };
 
 /** Random access to the bytes behind a locator. */
@@ -61,6 +67,8 @@ export interface FormatReader {
   readonly id: string;
   /** With the dot: `.gguf`. */
   readonly extensions: readonly string[];
+  /** Names of files that stand for the whole folder they lie in, best first. Absent: no folder is opened. */
+  readonly folderFiles?: readonly string[];
   /** True when the first bytes (at most 64 KiB) or the name are of this format. Never throws. */
   sniff(head: Uint8Array, fileName: string): boolean;
   /**
@@ -309,7 +317,10 @@ export interface Job {
   readonly scheme?: { readonly plugin: string; readonly id: string };
   readonly columns: number;
   readonly firstRow: number;
+  /** Whole rows; 0 for a piece of a very long one, which only copies have. */
   readonly rows: number;
+  /** Where in its row such a piece begins; 0 when absent. */
+  readonly firstColumn?: number;
   readonly read: {
     readonly from: Locator;
     readonly dtype: string;

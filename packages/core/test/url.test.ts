@@ -1,0 +1,146 @@
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { nodeIo } from "../src/files.js";
+import { openModel } from "../src/open-model.js";
+import { createRegistry, definePlugin } from "../src/registry.js";
+import { urlSource } from "../src/source.js";
+import type { Source } from "../src/types.js";
+
+const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i * 7);
+
+/** What the server does with the next request; a well-behaved one by default. */
+let answer: RequestListener;
+let requested: string[];
+let etag: string;
+const server = createServer((request, response) => {
+  requested.push(request.url!);
+  answer(request, response);
+});
+
+const ranges: RequestListener = (request, response) => {
+  const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "")!;
+  const end = Math.min(Number(to), bytes.length - 1);
+  response.writeHead(206, { "content-range": `bytes ${from}-${end}/${bytes.length}`, etag });
+  response.end(bytes.subarray(Number(from), end + 1));
+};
+
+beforeEach(async () => {
+  answer = ranges;
+  requested = [];
+  etag = '"one"';
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((done) => server.close(done));
+});
+const address = (path = "/m.bin"): string =>
+  `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`;
+
+async function read(source: Source, offset: number, count: number): Promise<Uint8Array> {
+  const into = new Uint8Array(count);
+  await source.read(offset, into);
+  return into;
+}
+
+test("reads any range, through redirects", async () => {
+  answer = (request, response) => {
+    if (request.url === "/m.bin") response.writeHead(302, { location: "/real" }).end();
+    else ranges(request, response);
+  };
+  const source = await urlSource(address());
+  expect(source.size).toBe(1000);
+  expect(await read(source, 990, 10)).toEqual(bytes.subarray(990));
+  expect(await read(source, 0, 0)).toEqual(new Uint8Array(0));
+});
+
+test.each<[string, RequestListener, object]>([
+  [
+    "that does not know the file",
+    (_, response) => response.writeHead(404).end(),
+    { code: "E_IO", message: "the server answered 404 Not Found" },
+  ],
+  [
+    "that ignores ranges",
+    (_, response) => response.writeHead(200).end(bytes),
+    {
+      code: "E_IO",
+      message: "the server does not answer range requests",
+      remedy: "Download the file first.",
+    },
+  ],
+  [
+    "that does not say how long the file is",
+    (_, response) => response.writeHead(206, { "content-range": "bytes 0-0/*" }).end("x"),
+    { code: "E_IO", message: "the server does not answer range requests" },
+  ],
+  ["whose file is empty", (_, response) => response.writeHead(416).end(), { code: "E_TRUNCATED" }],
+  [
+    "that hangs up",
+    (request) => request.socket.destroy(),
+    { code: "E_IO", message: "the request failed: other side closed" },
+  ],
+])("a server %s", async (_, listener, expected) => {
+  answer = listener;
+  await expect(urlSource(address())).rejects.toMatchObject({ ...expected, at: { file: address() } });
+});
+
+test("a server that hangs up in the middle of a range", async () => {
+  const source = await urlSource(address());
+  answer = (request, response) => {
+    response.writeHead(206, { "content-range": "bytes 0-99/1000", "content-length": 100, etag });
+    response.write("half", () => request.socket.destroy());
+  };
+  await expect(read(source, 0, 100)).rejects.toMatchObject({
+    code: "E_IO",
+    message: expect.stringMatching(/^the request failed: /),
+    at: { file: address(), offset: 0 },
+    remedy: "Check the address and the network.",
+  });
+});
+
+test("a server that answers fewer bytes than were asked for", async () => {
+  const source = await urlSource(address());
+  await expect(read(source, 950, 100)).rejects.toMatchObject({
+    code: "E_TRUNCATED",
+    message: "100 bytes were expected and 50 are there",
+  });
+});
+
+test("a file that changes on the server is noticed, by whoever opened it and by other threads", async () => {
+  const source = await urlSource(address());
+  expect(source.at).toEqual({ kind: "url", url: address(), version: '"one"' });
+  const other = nodeIo();
+  etag = '"two"';
+  const changed = { code: "E_INPUT_CHANGED", message: "the file changed on the server" };
+  await expect(read(source, 0, 4)).rejects.toMatchObject(changed);
+  await expect(other.read(source.at, 0, new Uint8Array(4))).rejects.toMatchObject(changed);
+});
+
+test("other files of a model come from the same server, whatever they are called", async () => {
+  const registry = createRegistry([
+    definePlugin({
+      api: 1,
+      name: "curious",
+      version: "1.0.0",
+      module: "",
+      readers: [
+        {
+          id: "curious",
+          extensions: [".bin"],
+          sniff: () => true,
+          async open(source, sibling) {
+            await sibling("http:elsewhere");
+            await sibling("a?b#c d");
+            return { format: "curious", metadata: [], tensors: [], files: [source.at], warnings: [] };
+          },
+        },
+      ],
+    }),
+  ]);
+  await openModel(address("/models/m.bin?download=true"), registry);
+  expect(new Set(requested)).toEqual(
+    new Set(["/models/m.bin?download=true", "/models/http%3Aelsewhere", "/models/a%3Fb%23c%20d"]),
+  );
+});
