@@ -74,6 +74,8 @@ async function encode(job: Job, load: LoadCodec, io: Io): Promise<Done> {
       throw new FewbitError(
         "E_PLUGIN_FAILED",
         `${job.scheme!.id} lent ${out[i]!.length} bytes for ${place.bytes}.`,
+        {},
+        `Report it to the authors of ${job.scheme!.plugin}.`,
       );
     await io.write(place.to, place.offset, out[i]!);
     written += place.bytes;
@@ -156,11 +158,12 @@ function check(job: Job, bytes: Uint8Array, decoder: Codec | undefined): number 
 
 /** Where an element of the chunk lies, for messages. */
 function placeOf(job: Job, index: number, byte: number) {
+  const column = (job.firstColumn ?? 0) + index;
   return {
     file: nameOf(job.read.from),
     tensor: job.tensor,
-    row: job.firstRow + Math.floor(index / job.columns),
-    column: index % job.columns,
+    row: job.firstRow + Math.floor(column / job.columns),
+    column: column % job.columns,
     offset: job.read.offset + byte,
   };
 }
@@ -176,11 +179,10 @@ function clean(job: Job, bytes: Uint8Array): number {
     if (job.nonfinite !== "zero") {
       const value = new Float32Array(1);
       decode(bytes.slice(at, at + size), value);
-      const index = at / size;
-      const place = placeOf(job, index, at);
+      const place = placeOf(job, at / size, at);
       throw new FewbitError(
         "E_NONFINITE",
-        `${job.tensor} has ${value[0]} at row ${place.row}, column ${place.column} (element ${job.firstRow * job.columns + index})`,
+        `${job.tensor} has ${value[0]} at row ${place.row}, column ${place.column} (element ${place.row * job.columns + place.column})`,
         place,
         "Check the checkpoint, or pass --nonfinite zero to replace such weights.",
       );

@@ -89,11 +89,16 @@ function blockCodec(facts: BlockFacts, kernel: Kernel): Codec {
   const encodeWeighted = kernel[`${prefix}_encode_weighted`];
   const decode = kernel[`${prefix}_decode`];
   const invalid = kernel[`${prefix}_invalid`];
-  if (!encode && facts.importance !== "required")
-    throw new FewbitError("E_PLUGIN_FAILED", `The kernel of ${facts.id} has no ${prefix}_encode.`);
-  if (!encodeWeighted && facts.importance !== "ignored")
-    throw new FewbitError("E_PLUGIN_FAILED", `The kernel of ${facts.id} has no ${prefix}_encode_weighted.`);
-  if (!decode) throw new FewbitError("E_PLUGIN_FAILED", `The kernel of ${facts.id} has no ${prefix}_decode.`);
+  const lacks = (name: string): FewbitError =>
+    new FewbitError(
+      "E_PLUGIN_FAILED",
+      `The kernel of ${facts.id} has no ${name}.`,
+      {},
+      "Build the package that brings it again, or report it to its authors.",
+    );
+  if (!encode && facts.importance !== "required") throw lacks(`${prefix}_encode`);
+  if (!encodeWeighted && facts.importance !== "ignored") throw lacks(`${prefix}_encode_weighted`);
+  if (!decode) throw lacks(`${prefix}_decode`);
 
   /** rows | blocks | importance, at addresses that depend on the sizes alone. Growing detaches earlier views. */
   const room = (weights: number, columns: number) => {

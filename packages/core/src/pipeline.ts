@@ -1,6 +1,6 @@
 import { FewbitError } from "./error.js";
 import type { Io } from "./execute.js";
-import { extent, splitJobs } from "./plan.js";
+import { splitJobs } from "./plan.js";
 import type { Registry } from "./registry.js";
 import type {
   ImportanceMatrix,
@@ -70,9 +70,15 @@ export async function* runPlan(request: RunRequest): AsyncGenerator<Progress> {
     jobs: Iterable<Job>,
     keep?: (job: number, state: unknown) => void,
   ): AsyncGenerator<Progress> {
-    const columns = new Map(plan.tensors.map((tensor) => [tensor.name, extent(tensor.shape).columns]));
+    // By bytes, because a piece of a very long row counts as well.
+    const perByte = new Map(
+      plan.tensors.map(({ name, shape, from }) => [
+        name,
+        shape.reduce((a, b) => a * b, 1) / Math.max(from.bytes, 1),
+      ]),
+    );
     for await (const receipt of runner.run(jobs, context)) {
-      counters.weights += receipt.rows * columns.get(receipt.tensor)!;
+      counters.weights += Math.round(receipt.read * perByte.get(receipt.tensor)!);
       counters.read += receipt.read;
       counters.written += receipt.written;
       counters.zeroed += receipt.zeroed ?? 0;
@@ -94,6 +100,7 @@ export async function* runPlan(request: RunRequest): AsyncGenerator<Progress> {
     for (const [name, { tensor, observer }] of observed) {
       // In row order, so that sums do not depend on which worker was faster.
       const mine = jobs.filter((job) => job.tensor === name).map((job) => states[job.id]);
+      if (mine.length === 0) continue; // A tensor without rows: its parts stay zero.
       const sees = await observer();
       const { parameters: concluded, parts } = sees.finish(mine.reduce((a, b) => sees.merge(a, b)));
       parameters.set(name, concluded);

@@ -63,6 +63,8 @@ export function makePlan(request: PlanRequest): Planned {
       throw new FewbitError(
         "E_PLUGIN_FAILED",
         `The recipe ${recipe.id} assigns ${assignment.tensor}, which the model lacks.`,
+        { tensor: assignment.tensor },
+        "Report it to the authors of the plugin that brings the recipe.",
       );
     const ids = assignment.scheme === "keep" ? [] : [assignment.scheme, ...(assignment.instead ?? [])];
     const choice = choose(tensor, ids, assignment.reason, registry);
@@ -263,12 +265,15 @@ function* copyJobs(tensor: PlannedTensor, { from, to, nonfinite }: JobRequest): 
     rowBytes > 0 && rowBytes <= tensor.chunk ? Math.floor(tensor.chunk / rowBytes) * rowBytes : tensor.chunk;
   for (let done = 0; done < tensor.from.bytes; done += step) {
     const bytes = Math.min(step, tensor.from.bytes - done);
+    const firstRow = Math.floor(done / rowBytes);
+    const firstColumn = Math.floor((done - firstRow * rowBytes) * (columns / rowBytes));
     yield {
       pass: "copy",
       tensor: tensor.name,
       columns,
-      firstRow: Math.floor(done / rowBytes),
+      firstRow,
       rows: Math.floor(bytes / rowBytes),
+      ...(firstColumn > 0 ? { firstColumn } : {}),
       read: {
         from: from[tensor.from.file]!,
         dtype: tensor.from.dtype,

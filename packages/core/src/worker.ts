@@ -1,5 +1,5 @@
 import { codecCache } from "./codecs.js";
-import { type Failure, FewbitError, toFailure } from "./error.js";
+import { type Failure, FewbitError, isFewbitError, toFailure } from "./error.js";
 import { execute, type Io } from "./execute.js";
 import type { Job, Plugin, Receipt } from "./types.js";
 
@@ -16,9 +16,28 @@ export function worker(
     try {
       return await execute(job, load, io);
     } catch (thrown) {
-      return { failure: toFailure(thrown, { tensor: job.tensor, row: job.firstRow }, "E_PLUGIN_FAILED") };
+      const place = { tensor: job.tensor, row: job.firstRow };
+      return { failure: toFailure(isFewbitError(thrown) ? thrown : unforeseen(job, thrown), place) };
     }
   };
+}
+
+/** Codecs are other people's code: what they throw of their own is told as theirs, with the stack that helps them. */
+function unforeseen(job: Job, thrown: unknown): FewbitError {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const scheme = job.scheme ?? job.read.scheme;
+  const error =
+    scheme === undefined
+      ? new FewbitError("E_INTERNAL", `${job.tensor} could not be copied: ${message}`, {}, undefined, thrown)
+      : new FewbitError(
+          "E_PLUGIN_FAILED",
+          `${scheme.plugin}:${scheme.id} failed on ${job.tensor}, row ${job.firstRow} and after: ${message}`,
+          {},
+          `Try fewer --threads if memory is short; otherwise report it to the authors of ${scheme.plugin}.`,
+          thrown,
+        );
+  if (thrown instanceof Error && thrown.stack !== undefined) error.stack = thrown.stack;
+  return error;
 }
 
 /** `plugins` by npm name, for workers that import them statically, as bundlers need it. */

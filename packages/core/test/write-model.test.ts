@@ -22,9 +22,9 @@ import { inlineRunner } from "../src/inline-runner.js";
 import type { Progress } from "../src/pipeline.js";
 import { makePlan } from "../src/plan.js";
 import { createRegistry } from "../src/registry.js";
-import type { Model } from "../src/types.js";
+import type { Model, Plugin } from "../src/types.js";
 import { type WriteRequest, writeModel } from "../src/write-model.js";
-import plugin, { everything, flatWriter, modelOf } from "./top16.js";
+import plugin, { everything, flatWriter, modelOf, topScheme } from "./top16.js";
 
 let folder: string;
 beforeEach(() => {
@@ -140,6 +140,63 @@ describe("writing a model", () => {
       code: "E_NONFINITE",
       message: `w has NaN at row 260, column 17 (element ${4096 * 260 + 17})`,
       at: { file: join(folder, "in.raw"), tensor: "w", row: 260, column: 17, offset: (4096 * 260 + 17) * 4 },
+    });
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("does so in a row that is copied in pieces, too", async () => {
+    const path = join(folder, "in.raw");
+    const columns = 3 << 19; // 6 MiB: the second piece of 4 MiB begins within the first row
+    const values = new Float32Array(2 * columns);
+    writeFileSync(path, new Uint8Array(values.buffer));
+    const long = modelOf(path, [{ name: "w", shape: [2, columns], bytes: values.byteLength }]);
+    const seen = await write(request(long, { scheme: "keep" }));
+    expect(seen.map(({ weights }) => weights)).toEqual([1 << 20, 2 << 20, 2 * columns]);
+    for (const element of [5, 1_234_567, columns, columns + 1_400_000]) {
+      values.fill(0).fill(Number.NaN, element, element + 1);
+      writeFileSync(path, new Uint8Array(values.buffer));
+      const [row, column] = [Math.floor(element / columns), element % columns];
+      expect(await failure(request(long, { scheme: "keep", force: true }))).toMatchObject({
+        message: `w has NaN at row ${row}, column ${column} (element ${element})`,
+        at: { row, column, offset: element * 4 },
+      });
+    }
+  });
+
+  test("a tensor without rows is nothing to observe or to write", async () => {
+    writeFileSync(join(folder, "in.raw"), new Uint8Array(16));
+    const empty = modelOf(join(folder, "in.raw"), [
+      { name: "none", shape: [0, 4], bytes: 0 },
+      { name: "narrow", shape: [4, 0], bytes: 0 },
+      { name: "v", shape: [4], bytes: 16 },
+    ]);
+    const seen = await write(request(empty, { scheme: "TENSOR8" }));
+    expect(seen.at(-1)).toMatchObject({ weights: 4, totalWeights: 4 });
+    expect(readFileSync(join(folder, "out.flat")).length).toBe(8 + 4 + 4 + 8);
+  });
+
+  test("a codec that fails is told by name, with its own stack", async () => {
+    const broken: Plugin = {
+      ...plugin,
+      schemes: [
+        {
+          ...topScheme,
+          load: async () => ({
+            encode: () => {
+              throw new TypeError("oops");
+            },
+            decode: () => {},
+          }),
+        },
+      ],
+    };
+    const thrown = await failure(request(model(), { runner: inlineRunner([broken], nodeIo()) }));
+    expect(thrown).toMatchObject({
+      code: "E_PLUGIN_FAILED",
+      message: "top16:TOP16 failed on w, row 0 and after: oops",
+      at: { tensor: "w", row: 0 },
+      remedy: "Try fewer --threads if memory is short; otherwise report it to the authors of top16.",
+      stack: expect.stringMatching(/^TypeError: oops\n/),
     });
     expect(listing()).toEqual(["in.raw"]);
   });
