@@ -126,6 +126,8 @@ export function gatherWeighted(source: usize, stride: usize, importance: usize, 
 }
 
 /** Turns the importances in W to weights of errors: importance · √(σ² + x²). */
+// @ts-ignore: decorator
+@inline
 export function weigh(sigma2: v128): void {
   for (let p: usize = 0; p < 512; p += 16) {
     const x = v128.load(p, X);

@@ -4,8 +4,8 @@ import { IQ4_END, SCALE, X, decodeLevels, gather, gatherWeighted, levelsUnder, m
 //   block of 32 weights   | scale f16 | 16 × (level i | level i + 16 << 4) |   18 bytes
 //
 // Lanes hold four blocks of a row; the last one, two or three are copied beside zeros.
-const WEIGHTS: usize = 32 * 4;
-const BLOCK: usize = 2 + 16;
+const WEIGHTS: u32 = 32 * 4;
+const BLOCK: u32 = 2 + 16;
 
 const INVERSES: usize = IQ4_END;
 const HALVES: usize = INVERSES + 16;

@@ -12,7 +12,7 @@ const schemes = [
       summary: "4-bit levels of unequal steps and a half-precision scale for every 32 weights.",
       symmetry: "symmetric",
       importance: "used",
-      minSqnr: 20,
+      minSqnr: 22.1,
       elements: 32,
       bytes: 2 + 16,
       scales: [{ at: 0, type: "F16" }],
@@ -26,9 +26,37 @@ const schemes = [
         "4-bit levels of unequal steps, a 6-bit scale for every 32 weights and a half-precision factor for every 256.",
       symmetry: "symmetric",
       importance: "used",
-      minSqnr: 20,
+      minSqnr: 22,
       elements: 256,
       bytes: 2 + 2 + 4 + 128,
+      scales: [{ at: 0, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
+      id: "IQ1_M",
+      summary:
+        "Entries of a codebook of 2048 ternary points for every 8 weights, a 4-bit scale for every 16 and a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "used",
+      minSqnr: 4.4,
+      elements: 256,
+      bytes: 32 + 16 + 8,
+      scales: [], // scattered in nibbles: the kernel looks for bad ones
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
+      id: "IQ1_S",
+      summary:
+        "Entries of a codebook of 2048 ternary points for every 8 weights, a 4-bit scale for every 32 and a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "required",
+      minSqnr: 6,
+      elements: 256,
+      bytes: 2 + 32 + 16,
       scales: [{ at: 0, type: "F16" }],
     },
     wasm,

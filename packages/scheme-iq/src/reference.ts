@@ -1,5 +1,7 @@
 // Every type in plain TypeScript, written to be read. The kernels produce the same bytes.
 import type { Codec } from "@fewbit/core";
+import { iq1_m } from "./reference/iq1_m.js";
+import { iq1_s } from "./reference/iq1_s.js";
 import { iq4_nl } from "./reference/iq4_nl.js";
 import { iq4_xs } from "./reference/iq4_xs.js";
 
@@ -7,4 +9,6 @@ import { iq4_xs } from "./reference/iq4_xs.js";
 export const reference: ReadonlyMap<string, Codec> = new Map([
   ["IQ4_NL", iq4_nl],
   ["IQ4_XS", iq4_xs],
+  ["IQ1_M", iq1_m],
+  ["IQ1_S", iq1_s],
 ]);
