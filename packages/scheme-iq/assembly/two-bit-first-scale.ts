@@ -1,0 +1,211 @@
+// IQ2_XXS: a first scale for every sub-block of 32, as if its levels were 0 … 4 without a codebook. A scale is searched
+// around 4 / max in nine steps, then levels are moved one at a time while that lowers the error. Lanes hold four
+// sub-blocks.
+import { nearestInt, nearestInts, transpose } from "@fewbit/assembly";
+import { W, X } from "./two-bit-scratch";
+
+const TURNED_X: usize = 0x5000; // 32 vectors
+const TURNED_W: usize = 0x5200;
+const LEVELS: usize = 0x5400; // as floats 0 … 255
+export const FIRST_SCALES: usize = 0x5600; // 4 floats
+/** Where levels grow beyond what rounds exactly, llama.cpp's wrap: sub-blocks with such elements go one by one. */
+const EXACT: f32 = 4e6;
+
+const TOP: f32 = 4;
+const EMPTY: f32 = 1e-15;
+// Constants from memory: see two-bit-search.ts.
+const CONSTANTS: usize = memory.data<f32>([4, 4, 4, 4, 12582912, 12582912, 12582912, 12582912], 16);
+
+/** Fills FIRST_SCALES of the four sub-blocks from offset `x` on. */
+export function findFirstScales(x: usize): void {
+  for (let i: usize = 0; i < 128; i += 16) {
+    transpose(X + x + i, 128, TURNED_X + 4 * i);
+    transpose(W + x + i, 128, TURNED_W + 4 * i);
+  }
+  let max = f32x4.splat(0);
+  let far = f32x4.splat(0);
+  for (let p: usize = 0; p < 512; p += 16) {
+    const v = v128.load(p, TURNED_X);
+    max = f32x4.pmax(max, v);
+    far = f32x4.pmax(far, f32x4.abs(v));
+  }
+  const empty = f32x4.lt(max, f32x4.splat(EMPTY));
+  const sane = f32x4.lt(f32x4.mul(far, f32x4.splat(5)), f32x4.mul(max, f32x4.splat(EXACT)));
+  if (i32x4.bitmask(v128.or(sane, empty)) == 15) {
+    v128.store(FIRST_SCALES, firstScales(max));
+    return;
+  }
+  for (let lane: usize = 0; lane < 16; lane += 4) store<f32>(lane, firstScale(x + (lane << 5)), FIRST_SCALES);
+}
+
+// @ts-ignore: decorator
+@inline
+function errorWith(p: usize, scale: v128, level: v128): v128 {
+  const error = f32x4.sub(v128.load(p, TURNED_X), f32x4.mul(scale, level));
+  return f32x4.mul(f32x4.mul(v128.load(p, TURNED_W), error), error);
+}
+
+/** Levels as llama.cpp keeps them, in a byte: negative ones wrap. */
+// @ts-ignore: decorator
+@inline
+function inByte(levels: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.and(levels, i32x4.splat(255)));
+}
+
+function firstScales(max: v128): v128 {
+  const one = f32x4.splat(1);
+  const top = v128.load(CONSTANTS);
+  let inverse = f32x4.div(top, max);
+  let scale = f32x4.div(one, inverse);
+  let least = f32x4.splat(0);
+  for (let p: usize = 0; p < 512; p += 16) {
+    const levels = inByte(nearestInts(f32x4.mul(inverse, v128.load(p, TURNED_X))));
+    least = f32x4.add(least, errorWith(p, scale, levels));
+  }
+  // Two steps at a time hide each other's latency: -4, -3 | -2, -1 | 1, 2 | 3, 4.
+  for (let step: i32 = -4; step < 4; step += 2) {
+    const a = step + <i32>(step >= 0);
+    const inverseA = f32x4.div(f32x4.splat(<f32>0.1 * <f32>a + TOP), max);
+    const inverseB = f32x4.div(f32x4.splat(<f32>0.1 * <f32>(a + 1) + TOP), max);
+    const scaleA = f32x4.div(one, inverseA);
+    const scaleB = f32x4.div(one, inverseB);
+    let errorA = f32x4.splat(0);
+    let errorB = f32x4.splat(0);
+    for (let p: usize = 0; p < 512; p += 16) {
+      const x = v128.load(p, TURNED_X);
+      errorA = f32x4.add(errorA, errorWith(p, scaleA, f32x4.pmin(top, f32x4.nearest(f32x4.mul(inverseA, x)))));
+      errorB = f32x4.add(errorB, errorWith(p, scaleB, f32x4.pmin(top, f32x4.nearest(f32x4.mul(inverseB, x)))));
+    }
+    let less = f32x4.lt(errorA, least);
+    least = v128.bitselect(errorA, least, less);
+    inverse = v128.bitselect(inverseA, inverse, less);
+    less = f32x4.lt(errorB, least);
+    least = v128.bitselect(errorB, least, less);
+    inverse = v128.bitselect(inverseB, inverse, less);
+  }
+  let lx = f32x4.splat(0);
+  let ll = f32x4.splat(0);
+  for (let p: usize = 0; p < 512; p += 16) {
+    const x = v128.load(p, TURNED_X);
+    const w = v128.load(p, TURNED_W);
+    const rounded = i32x4.min_s(nearestInts(f32x4.mul(inverse, x)), i32x4.splat(<i32>TOP));
+    const level = f32x4.convert_i32x4_s(rounded);
+    v128.store(p, inByte(rounded), LEVELS);
+    lx = f32x4.add(lx, f32x4.mul(f32x4.mul(w, x), level));
+    ll = f32x4.add(ll, f32x4.mul(f32x4.mul(w, level), level));
+  }
+  return moveLevels(lx, ll);
+}
+
+/** Up to five rounds over all levels: each moves to what fits the others' scale best, if that lowers the error. */
+function moveLevels(lx: v128, ll: v128): v128 {
+  const zero = f32x4.splat(0);
+  const magic = v128.load(CONSTANTS, 16);
+  const mantissa = i32x4.splat(0x7fffff);
+  const offset = i32x4.splat(0x400000);
+  const top = i32x4.splat(<i32>TOP);
+  for (let round = 0; round < 5; round++) {
+    let moved = zero;
+    // Moves are rare: first see whether one of four elements moves at all, as if the others did not.
+    for (let four: usize = 0; four < 512; four += 64) {
+      let moves = zero;
+      for (let p = four; p < four + 64; p += 16) {
+        const x = v128.load(p, TURNED_X);
+        const w = v128.load(p, TURNED_W);
+        const level = v128.load(p, LEVELS);
+        const wx = f32x4.mul(w, x);
+        const restX = f32x4.sub(lx, f32x4.mul(wx, level));
+        const restL = f32x4.sub(ll, f32x4.mul(f32x4.mul(w, level), level));
+        const bits = f32x4.add(f32x4.div(f32x4.mul(x, restL), restX), magic);
+        const other = f32x4.convert_i32x4_s(i32x4.min_s(i32x4.sub(v128.and(bits, mantissa), offset), top));
+        const newX = f32x4.add(restX, f32x4.mul(wx, other));
+        const newL = f32x4.add(restL, f32x4.mul(f32x4.mul(w, other), other));
+        const better = f32x4.gt(f32x4.mul(f32x4.mul(newX, newX), ll), f32x4.mul(f32x4.mul(lx, lx), newL));
+        const may = v128.and(v128.and(f32x4.gt(restX, zero), f32x4.gt(restL, zero)), f32x4.ne(other, level));
+        moves = v128.or(moves, v128.and(better, may));
+      }
+      if (!v128.any_true(moves)) continue;
+      moved = v128.or(moved, moves);
+      for (let p = four; p < four + 64; p += 16) {
+        const x = v128.load(p, TURNED_X);
+        const w = v128.load(p, TURNED_W);
+        const level = v128.load(p, LEVELS);
+        const wx = f32x4.mul(w, x);
+        const restX = f32x4.sub(lx, f32x4.mul(wx, level));
+        const restL = f32x4.sub(ll, f32x4.mul(f32x4.mul(w, level), level));
+        const bits = f32x4.add(f32x4.div(f32x4.mul(x, restL), restX), magic);
+        const rounded = i32x4.min_s(i32x4.sub(v128.and(bits, mantissa), offset), top);
+        const other = f32x4.convert_i32x4_s(rounded);
+        const newX = f32x4.add(restX, f32x4.mul(wx, other));
+        const newL = f32x4.add(restL, f32x4.mul(f32x4.mul(w, other), other));
+        const better = f32x4.gt(f32x4.mul(f32x4.mul(newX, newX), ll), f32x4.mul(f32x4.mul(lx, lx), newL));
+        const may = v128.and(v128.and(f32x4.gt(restX, zero), f32x4.gt(restL, zero)), f32x4.ne(other, level));
+        const move = v128.and(better, may);
+        v128.store(p, v128.bitselect(inByte(rounded), level, move), LEVELS);
+        lx = v128.bitselect(newX, lx, move);
+        ll = v128.bitselect(newL, ll, move);
+      }
+    }
+    if (!v128.any_true(moved)) break;
+  }
+  return v128.and(f32x4.div(lx, ll), f32x4.gt(ll, zero));
+}
+
+/** The same for one sub-block, whatever its numbers. */
+function firstScale(x: usize): f32 {
+  let max: f32 = 0;
+  for (let p = x; p < x + 128; p += 4) if (load<f32>(p, X) > max) max = load<f32>(p, X);
+  let inverse = TOP / max;
+  let scale: f32 = <f32>1 / inverse;
+  let least: f32 = 0;
+  for (let p = x; p < x + 128; p += 4) {
+    const error: f32 = load<f32>(p, X) - scale * <f32>(<u8>nearestInt(inverse * load<f32>(p, X)));
+    least += load<f32>(p, W) * error * error;
+  }
+  for (let step: i32 = -4; step <= 4; step++) {
+    if (step == 0) continue;
+    const trial: f32 = (<f32>0.1 * <f32>step + TOP) / max;
+    scale = <f32>1 / trial;
+    let sum: f32 = 0;
+    for (let p = x; p < x + 128; p += 4) {
+      const level = min<i32>(4, nearestInt(trial * load<f32>(p, X)));
+      const error: f32 = load<f32>(p, X) - scale * <f32>level;
+      sum += load<f32>(p, W) * error * error;
+    }
+    if (sum < least) {
+      least = sum;
+      inverse = trial;
+    }
+  }
+  let lx: f32 = 0;
+  let ll: f32 = 0;
+  for (let p = x; p < x + 128; p += 4) {
+    const level = min<i32>(4, nearestInt(inverse * load<f32>(p, X)));
+    store<u8>((p - x) >> 2, <u8>level, LEVELS);
+    lx += load<f32>(p, W) * load<f32>(p, X) * <f32>level;
+    ll += load<f32>(p, W) * <f32>level * <f32>level;
+  }
+  for (let round = 0, moved = true; moved && round < 5; round++) {
+    moved = false;
+    for (let p = x; p < x + 128; p += 4) {
+      const at = (p - x) >> 2;
+      const v = load<f32>(p, X);
+      const w = load<f32>(p, W);
+      const level = <f32>load<u8>(at, LEVELS);
+      let newX: f32 = lx - w * v * level;
+      let newL: f32 = ll - w * level * level;
+      if (!(newX > 0 && newL > 0)) continue;
+      const other = min<i32>(4, nearestInt((v * newL) / newX));
+      if (<f32>other == level) continue;
+      newX += w * v * <f32>other;
+      newL += w * <f32>other * <f32>other;
+      if (newX * newX * ll > lx * lx * newL) {
+        store<u8>(at, <u8>other, LEVELS);
+        lx = newX;
+        ll = newL;
+        moved = true;
+      }
+    }
+  }
+  return ll > 0 ? lx / ll : 0;
+}
