@@ -39,6 +39,12 @@ export const piscinaRunner: Runner = {
       idleTimeout: Number.POSITIVE_INFINITY,
       workerData: modules,
     });
+    // Without a listener, an error that belongs to no job would end the process: a thread that breaks between two
+    // jobs, or an answer from one that is being ended, which nobody waits for any more.
+    const broken = new Promise<never>((_, reject) => {
+      pool.on("error", (cause) => reject(signal?.aborted ? aborted(signal) : brokenBetween(cause)));
+    });
+    broken.catch(() => {});
     const running = new Map<number, Promise<Receipt>>();
     const source = jobs[Symbol.iterator]();
     try {
@@ -49,7 +55,7 @@ export const piscinaRunner: Runner = {
           running.set(next.value.id, runJob(pool, next.value, signal));
         }
         if (running.size === 0) return;
-        const receipt = await Promise.race(running.values());
+        const receipt = await Promise.race([...running.values(), broken]);
         running.delete(receipt.job);
         yield receipt;
       }
@@ -94,6 +100,15 @@ function died(job: Job, cause: unknown): FewbitError {
     cause,
   );
 }
+
+const brokenBetween = (cause: unknown): FewbitError =>
+  new FewbitError(
+    "E_WORKER_DIED",
+    `A worker died between two jobs: ${cause instanceof Error ? cause.message : cause}`,
+    {},
+    "Report it to the authors of the plugins that were used.",
+    cause,
+  );
 
 /** Options reach workers by structured clone; what cannot be cloned is refused before the first thread starts. */
 function refuseUncloneable(modules: RunContext["modules"]): void {
