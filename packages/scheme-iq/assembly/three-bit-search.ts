@@ -4,13 +4,41 @@
 //   D(q) = Σ w (scale q − x)²,    w the root of the element's weight, all in single precision, in the order of the
 //                                 coordinates; of equals the first in the list
 //
-// for each of 31 or 19 trial scales.
+// for each of 31 or 19 trial scales. As the scale shrinks, a group rounds to four or five points in turn. While it stays
+// at one, a run of trials, its candidates are the same, and
+//
+//   D(q) / scale = scale · A − B + C,    A = Σ w q²,  B = Σ 2 w x q,  C = Σ w x² / scale
+//
+// is linear in the scale but for C, which all share: a candidate that is nearest at both ends of a run is nearest in
+// between. So A and B are computed once in a run, and scale · A − B at both ends.
+//
+// Error. Let u = 2⁻²⁴, M = 225 scale Σ w + C. llama.cpp's D̂ differs from D by less than 18.4 u scale M: one rounding of
+// scale · q, at most |scale q| u, moves the square of a difference d by 2.1 |d| |scale q| u, and seven roundings act on
+// the square, the term and the sums that contain it, 7.1 u d²; with |d| ≤ scale q + |x|, both together are below
+// 9.2 u w (scale q + |x|)² ≤ 18.4 u w (scale² q² + x²), and q ≤ 15. The computed scale · A − B differs from the exact one
+// by less than 12.1 u M: A has four roundings, B five, the product and the difference one each, and 2 |x| q ≤ x² / scale
+// + scale q². So if two candidates differ by more than 61 u M, D̂ differs in the same direction; DOUBT = 80 u leaves room
+// for the roundings of M and of the comparison. M is convex in the scale, so that a lead of DOUBT · M at both ends of a
+// run is one in between. Wherever the lead is smaller, the candidates are compared as llama.cpp does it. Underflow is of
+// no concern while Σ w x² > 1e-30, and overflow while the sub-block is regular (three-bit.ts).
+//
+// Left-out candidates (three-bit-lattice.ts). Candidate b crosses all thresholds from the point that a crosses, and
+// more. If in each coordinate the computed |scale q − x| is no smaller for b than for a, so is each computed term, and,
+// rounding being monotonic, each partial sum: D̂(b) ≥ D̂(a), and a, being nearer to the point, comes first in the list. A
+// coordinate can break this only if x / 2 scale lies at a threshold, 1, 2 … 7, to within rounding, 48 u; where it is
+// nearer than SLACK = 64 u, all candidates are compared. In neighbouring trials x / 2 scale differs by more than
+// 1 / 100, so that this happens only in the first and the last trial of a run.
 import { nearestInt } from "@fewbit/assembly";
-import { LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt } from "./three-bit-lattice";
-import { DISTANCES, INVERSES, REFUSED, ROOT, SCALES, WINNERS, X } from "./three-bit-scratch";
+import {
+  LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, winnerCount, winners,
+} from "./three-bit-lattice";
+import {
+  DISTANCES, HALF, HALVES, INVERSES, LINES, MAGIC, PAIR_MASK, REFUSED, ROOT, ROUNDED, ROUNDED_BYTES, SCALES, SEVEN, TWICE,
+  WINNERS, X,
+} from "./three-bit-scratch";
 
-/** No candidate has a finite distance: llama.cpp gives up here. */
-const NONE: u32 = 0xffffffff;
+const DOUBT: f32 = 80 / 16777216;
+const SLACK: f32 = 64 / 16777216;
 
 /** The first of the nearest candidates of a list, computed as llama.cpp does, with four candidates in the lanes. */
 function nearest(list: usize, count: u32, at: usize, scale: f32): u32 {
@@ -38,7 +66,11 @@ function nearest(list: usize, count: u32, at: usize, scale: f32): u32 {
   }
   least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 2, 3, 0, 1));
   least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 1, 0, 3, 2));
-  if (f32x4.extract_lane(least, 0) == f32.MAX_VALUE) return NONE;
+  if (f32x4.extract_lane(least, 0) == f32.MAX_VALUE) {
+    // No distance is finite: llama.cpp gives up here.
+    store<u32>(0, 1, REFUSED);
+    return 0;
+  }
   let c: u32 = 0;
   let equal = 0;
   for (let from: usize = 0; c < count; from += 16, c += 4) {
@@ -69,28 +101,221 @@ function roundPlainly(at: usize, inverse: f32): u32 {
 function entryOf(lattice: usize, point: u32, at: usize, scale: f32): u32 {
   const found = load<u32>(lattice + (<usize>point << 2), POINTS);
   if (found & ON_GRID) return found & 0xffff;
-  const entry = nearest(candidates(lattice, found), candidateCount(found), at, scale);
-  if (entry != NONE) return entry;
-  store<u32>(0, 1, REFUSED);
-  return 0;
+  return nearest(candidates(lattice, found), candidateCount(found), at, scale);
 }
 
-/** Winners of all trials of the sub-block at offset `at`, one by one. */
+/** Points and winners of all trials of the sub-block at offset `at`, one by one. */
 export function searchPlainly(lattice: usize, at: usize, trials: usize): void {
   for (let t: usize = 0; t < trials; t++)
     for (let g: usize = 0; g < 8; g++) {
       const group = at + (g << 4);
       const point = roundPlainly(group, load<f32>(t << 2, INVERSES));
-      store<u16>((t << 4) + (g << 1), <u16>entryOf(lattice, point, group, load<f32>(t << 2, SCALES)), WINNERS);
+      store<u16>(g * ROUNDED_BYTES + (t << 1), <u16>point, ROUNDED);
+      setWinner(g, t, entryOf(lattice, point, group, load<f32>(t << 2, SCALES)));
     }
 }
 
 /** The entry of one group under any scale. */
-export function searchOnce(lattice: usize, at: usize, scale: f32): u32 {
+export function searchOncePlainly(lattice: usize, at: usize, scale: f32): u32 {
   return entryOf(lattice, roundPlainly(at, <f32>1 / scale), at, scale);
 }
 
-/** Whether the group's point under this inverse scale is an entry. */
-export function isOnGrid(lattice: usize, at: usize, inverse: f32): bool {
-  return (load<u32>(lattice + (<usize>roundPlainly(at, inverse) << 2), POINTS) & ON_GRID) != 0;
+/** A bit for each group of the sub-block whose point in trial t is no entry. */
+export function offGrid(lattice: usize, t: usize): u32 {
+  let groups: u32 = 0;
+  for (let g: u32 = 0; g < 8; g++) {
+    const point = <usize>load<u16>(<usize>g * ROUNDED_BYTES + (t << 1), ROUNDED);
+    groups |= (~load<u32>(lattice + (point << 2), POINTS) >>> 31) << g;
+  }
+  return groups;
+}
+
+// @ts-ignore: decorator
+@inline
+function setWinner(g: usize, t: usize, entry: u32): void {
+  store<u16>((t << 4) + (g << 1), <u16>entry, WINNERS);
+}
+
+/** Points and winners of all trials of a regular sub-block. */
+export function searchTrials(lattice: usize, at: usize, trials: usize): void {
+  roundTrials(at, trials);
+  for (let g: usize = 0; g < 8; g++) searchGroup(lattice, at + (g << 4), g, trials);
+}
+
+/**
+ * Rounds eight groups in all trials. With z = x / 2 scale the level is the integer nearest to z − ½, ties to even; the
+ * difference is exact where it matters, as is 2 z − 1 in llama.cpp.
+ */
+function roundTrials(at: usize, trials: usize): void {
+  const half = v128.load(0, HALF);
+  const magic = v128.load(0, MAGIC);
+  const seven = v128.load(0, SEVEN);
+  const pairs = v128.load(0, PAIR_MASK);
+  for (let t: usize = 0; t < trials; t += 4) {
+    const h0 = v128.load32_splat(t << 2, HALVES);
+    const h1 = v128.load32_splat(t << 2, HALVES + 4);
+    const h2 = v128.load32_splat(t << 2, HALVES + 8);
+    const h3 = v128.load32_splat(t << 2, HALVES + 12);
+    let to = ROUNDED + (t << 1);
+    for (let p = at; p < at + 128; p += 16, to += ROUNDED_BYTES) {
+      const x = v128.load(p, X);
+      const a = i16x8.narrow_i32x4_s(rounded(x, h0, half, magic), rounded(x, h1, half, magic));
+      const b = i16x8.narrow_i32x4_s(rounded(x, h2, half, magic), rounded(x, h3, half, magic));
+      let bits = i8x16.min_u(i8x16.narrow_i16x8_u(a, b), seven);
+      // Four bytes to twelve bits.
+      bits = v128.and(v128.or(bits, i32x4.shr_u(bits, 5)), pairs);
+      bits = v128.and(v128.or(bits, i32x4.shr_u(bits, 10)), i32x4.splat(0xfff));
+      store<i64>(to, i64x2.extract_lane(i16x8.narrow_i32x4_s(bits, bits), 0));
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function rounded(x: v128, halfInverse: v128, half: v128, magic: v128): v128 {
+  return i32x4.sub(f32x4.add(f32x4.sub(f32x4.mul(x, halfInverse), half), magic), magic);
+}
+
+/** Bit t: trial t rounds to another point than trial t − 1. Bits 0 and `trials` are set too. */
+// @ts-ignore: decorator
+@inline
+function changes(g: usize, trials: usize): u32 {
+  const p = g * ROUNDED_BYTES;
+  const a = i16x8.eq(v128.load(p, ROUNDED), v128.load(p, ROUNDED - 2));
+  const b = i16x8.eq(v128.load(p, ROUNDED + 16), v128.load(p, ROUNDED + 14));
+  const c = i16x8.eq(v128.load(p, ROUNDED + 32), v128.load(p, ROUNDED + 30));
+  const d = i16x8.eq(v128.load(p, ROUNDED + 48), v128.load(p, ROUNDED + 46));
+  const same = i8x16.bitmask(i8x16.narrow_i16x8_s(a, b)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(c, d)) << 16);
+  const end = 1 << <u32>trials;
+  return (~same & (end - 1)) | end | 1;
+}
+
+function searchGroup(lattice: usize, at: usize, g: usize, trials: usize): void {
+  const x = v128.load(at, X);
+  const w = v128.load(at, ROOT);
+  const wx = f32x4.mul(w, x);
+  v128.store(0, f32x4.add(wx, wx), TWICE);
+  const sumW = sumLanes(w);
+  const sumWxx = sumLanes(f32x4.mul(wx, x));
+  let left = changes(g, trials);
+  let end = <usize>ctz(left);
+  while (end < trials) {
+    const first = end;
+    left &= left - 1;
+    end = <usize>ctz(left);
+    const point = load<u32>(lattice + (<usize>load<u16>(g * ROUNDED_BYTES + (first << 1), ROUNDED) << 2), POINTS);
+    if (point & ON_GRID) setWinners(g, first, end, point & 0xffff);
+    else if (sumWxx > <f32>1e-30) searchRun(lattice, point, at, g, first, end, DOUBT * 225 * sumW, DOUBT * sumWxx);
+    else for (let t = first; t < end; t++) setWinner(g, t, nearest(candidates(lattice, point), candidateCount(point), at, load<f32>(t << 2, SCALES)));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function sumLanes(v: v128): f32 {
+  v = f32x4.add(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function setWinners(g: usize, first: usize, end: usize, entry: u32): void {
+  for (let t = first; t < end; t++) setWinner(g, t, entry);
+}
+
+/** Winners of the trials first … end − 1, which round to the same point. `perScale`, `perInverse`: DOUBT · M. */
+function searchRun(
+  lattice: usize, point: u32, at: usize, g: usize, first: usize, end: usize, perScale: f32, perInverse: f32,
+): void {
+  const count = winnerCount(point);
+  const list = winners(lattice, point);
+  const w0 = v128.load32_splat(at, ROOT);
+  const w1 = v128.load32_splat(at, ROOT + 4);
+  const w2 = v128.load32_splat(at, ROOT + 8);
+  const w3 = v128.load32_splat(at, ROOT + 12);
+  const b0 = v128.load32_splat(0, TWICE);
+  const b1 = v128.load32_splat(0, TWICE + 4);
+  const b2 = v128.load32_splat(0, TWICE + 8);
+  const b3 = v128.load32_splat(0, TWICE + 12);
+  const s = v128.load32_splat(first << 2, SCALES);
+  const r = v128.load32_splat(end << 2, SCALES - 4);
+  let leastS = f32x4.splat(f32.MAX_VALUE);
+  let leastR = leastS;
+  const stop = <usize>((count + 3) >>> 2) << 5;
+  for (let p = list, to: usize = 0; to < stop; p += LIST_BLOCK, to += 32) {
+    const bytes = v128.load(p);
+    const low = i16x8.extend_low_i8x16_u(bytes);
+    const high = i16x8.extend_high_i8x16_u(bytes);
+    const q0 = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low));
+    const q1 = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(low));
+    const q2 = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(high));
+    const q3 = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(high));
+    let a = f32x4.mul(w0, f32x4.mul(q0, q0));
+    let b = f32x4.mul(b0, q0);
+    a = f32x4.add(a, f32x4.mul(w1, f32x4.mul(q1, q1)));
+    b = f32x4.add(b, f32x4.mul(b1, q1));
+    a = f32x4.add(a, f32x4.mul(w2, f32x4.mul(q2, q2)));
+    b = f32x4.add(b, f32x4.mul(b2, q2));
+    a = f32x4.add(a, f32x4.mul(w3, f32x4.mul(q3, q3)));
+    b = f32x4.add(b, f32x4.mul(b3, q3));
+    v128.store(to, a, LINES);
+    v128.store(to, b, LINES + 16);
+    leastS = f32x4.pmin(leastS, f32x4.sub(f32x4.mul(s, a), b));
+    leastR = f32x4.pmin(leastR, f32x4.sub(f32x4.mul(r, a), b));
+  }
+  const closeS = closest(s, leastS, stop, count, perScale, perInverse, first);
+  const closeR = closest(r, leastR, stop, count, perScale, perInverse, end - 1);
+  if (closeS == closeR && popcnt(closeS) == 1) setWinners(g, first, end, entryAt(list, ctz(closeS)));
+  else
+    for (let t = first; t < end; t++) {
+      const scale = v128.load32_splat(t << 2, SCALES);
+      let least = f32x4.splat(f32.MAX_VALUE);
+      for (let p: usize = 0; p < stop; p += 32) least = f32x4.pmin(least, f32x4.sub(f32x4.mul(scale, v128.load(p, LINES)), v128.load(p, LINES + 16)));
+      const close = closest(scale, least, stop, count, perScale, perInverse, t);
+      setWinner(g, t, popcnt(close) == 1 ? entryAt(list, ctz(close)) : nearest(list, count, at, load<f32>(t << 2, SCALES)));
+    }
+  if (count == candidateCount(point)) return;
+  if (atThreshold(at, load<f32>(first << 2, HALVES))) setWinner(g, first, nearest(candidates(lattice, point), candidateCount(point), at, load<f32>(first << 2, SCALES)));
+  if (atThreshold(at, load<f32>(end << 2, HALVES - 4))) setWinner(g, end - 1, nearest(candidates(lattice, point), candidateCount(point), at, load<f32>(end << 2, SCALES - 4)));
+}
+
+/** A bit for each candidate whose scale · A − B is the least, or so close that the exact D̂ must decide. */
+// @ts-ignore: decorator
+@inline
+function closest(scale: v128, least: v128, stop: usize, count: u32, perScale: f32, perInverse: f32, t: usize): u32 {
+  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 2, 3, 0, 1));
+  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 1, 0, 3, 2));
+  const doubt = perScale * load<f32>(t << 2, SCALES) + perInverse * load<f32>(t << 2, INVERSES);
+  const limit = f32x4.add(least, f32x4.splat(doubt));
+  let close: u32 = 0;
+  let shift: u32 = 0;
+  for (let p: usize = 0; p < stop; p += 32, shift += 4) {
+    const value = f32x4.sub(f32x4.mul(scale, v128.load(p, LINES)), v128.load(p, LINES + 16));
+    close |= i32x4.bitmask(f32x4.le(value, limit)) << shift;
+  }
+  return close & ((1 << count) - 1);
+}
+
+/** Whether x / 2 scale of an element lies on a threshold between two levels, or as good as. */
+// @ts-ignore: decorator
+@inline
+function atThreshold(at: usize, halfInverse: f32): bool {
+  let z = f32x4.mul(v128.load(at, X), f32x4.splat(halfInverse));
+  z = f32x4.pmin(f32x4.pmax(z, f32x4.splat(0.5)), f32x4.splat(7.5));
+  return v128.any_true(f32x4.lt(f32x4.abs(f32x4.sub(z, f32x4.nearest(z))), f32x4.splat(SLACK)));
+}
+
+/** The entry of one group of a regular sub-block. */
+export function searchOnce(lattice: usize, at: usize, scale: f32): u32 {
+  const halfInverse = <f32>0.5 * (<f32>1 / scale);
+  const levels = rounded(v128.load(at, X), f32x4.splat(halfInverse), v128.load(0, HALF), v128.load(0, MAGIC));
+  const words = i16x8.narrow_i32x4_s(levels, levels);
+  let bits = <u32>i32x4.extract_lane(i8x16.min_u(i8x16.narrow_i16x8_u(words, words), v128.load(0, SEVEN)), 0);
+  bits = (bits | (bits >>> 5)) & 0x003f003f;
+  bits = (bits | (bits >>> 10)) & 0xfff;
+  const point = load<u32>(lattice + (<usize>bits << 2), POINTS);
+  if (point & ON_GRID) return point & 0xffff;
+  if (winnerCount(point) == candidateCount(point) || atThreshold(at, halfInverse))
+    return nearest(candidates(lattice, point), candidateCount(point), at, scale);
+  return nearest(winners(lattice, point), winnerCount(point), at, scale);
 }

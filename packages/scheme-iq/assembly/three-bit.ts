@@ -13,7 +13,7 @@ import {
   EMPTY, ENTRIES, FITTED, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, REFUSED, ROOT, SCALES, SEVEN, SIGNS,
   SUB_SCALES, SUMS_QQ, SUMS_QX, W, WINNERS, WX, X,
 } from "./three-bit-scratch";
-import { isOnGrid, searchOnce, searchPlainly } from "./three-bit-search";
+import { offGrid, searchOnce, searchOncePlainly, searchPlainly, searchTrials } from "./three-bit-search";
 
 /** `steps`: how far the trials reach to either side. */
 export function makeThreeBitConstants(steps: i32): void {
@@ -120,13 +120,15 @@ export function fitSubBlock(lattice: usize, j: usize, trials: usize, floor: f32,
     return;
   }
   makeScales(largest, trials);
-  searchPlainly(lattice, at, trials);
+  const span = regularSpan(at, largest);
+  if (span > 0) searchTrials(lattice, at, trials);
+  else searchPlainly(lattice, at, trials);
   const best = bestTrial(lattice, at, trials);
   let scale = largest / <f32>15;
   if (best >= 0) scale = load<f32>(best << 2, SUMS_QX) / load<f32>(best << 2, SUMS_QQ);
   v128.store(FITTED << 4, best < 0 ? i32x4.splat(0) : v128.load(best << 4, WINNERS), WINNERS);
-  const off = best < 0 ? (all ? 255 : 0) : offGrid(lattice, at, load<f32>(best << 2, INVERSES));
-  if (off && scale > 0) scale = fitAgain(lattice, at, scale, all ? 255 : off);
+  const off = best < 0 ? (all ? 255 : 0) : offGrid(lattice, best);
+  if (off && scale > 0) scale = fitAgain(lattice, at, scale, all ? 255 : off, span > 0 && span < scale * 1e6);
   if (scale < 0) {
     scale = -scale;
     store<u32>(j << 2, ~load<u32>(j << 2, SIGNS), SIGNS);
@@ -144,6 +146,23 @@ function maximum(at: usize): f32 {
   max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 2, 3, 0, 1));
   max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 1, 0, 3, 2));
   return f32x4.extract_lane(max, 0);
+}
+
+/**
+ * The largest |x| of a sub-block whose numbers are within bounds for the fast search: squares, products and sums are
+ * finite, and x / scale is small enough for rounding. Otherwise 0.
+ */
+function regularSpan(at: usize, largest: f32): f32 {
+  let span = f32x4.splat(0);
+  let fine = i32x4.splat(-1);
+  for (let p = at; p < at + 128; p += 16) {
+    span = f32x4.pmax(span, f32x4.abs(v128.load(p, X)));
+    fine = v128.and(fine, f32x4.lt(v128.load(p, W), f32x4.splat(1e20)));
+  }
+  span = f32x4.pmax(span, v128.shuffle<f32>(span, span, 2, 3, 0, 1));
+  span = f32x4.pmax(span, v128.shuffle<f32>(span, span, 1, 0, 3, 2));
+  const most = f32x4.extract_lane(span, 0);
+  return i32x4.all_true(fine) && largest > <f32>1e-25 && most < largest * 1e5 && most < 1e10 ? most : 0;
 }
 
 /** The last trial repeats up to a multiple of four. */
@@ -208,18 +227,13 @@ function sumFour(rows: usize, at: usize, t: usize): void {
   v128.store(t << 2, qq, SUMS_QQ);
 }
 
-/** A bit for each group whose point is no entry. */
-function offGrid(lattice: usize, at: usize, inverse: f32): u32 {
-  let groups: u32 = 0;
-  for (let g: u32 = 0; g < 8; g++) if (!isOnGrid(lattice, at + (<usize>g << 4), inverse)) groups |= 1 << g;
-  return groups;
-}
-
 /** Gives each of these groups the entry nearest under this scale. Returns the scale that suits best then. */
-function fitAgain(lattice: usize, at: usize, scale: f32, groups: u32): f32 {
+function fitAgain(lattice: usize, at: usize, scale: f32, groups: u32, regular: bool): f32 {
   for (; groups; groups &= groups - 1) {
     const g = <usize>ctz(groups);
-    store<u16>(g << 1, <u16>searchOnce(lattice, at + (g << 4), scale), WINNERS + (FITTED << 4));
+    const group = at + (g << 4);
+    const entry = regular ? searchOnce(lattice, group, scale) : searchOncePlainly(lattice, group, scale);
+    store<u16>(g << 1, <u16>entry, WINNERS + (FITTED << 4));
   }
   const entries = v128.load(FITTED << 4, WINNERS);
   for (let p: usize = 16; p < 64; p += 16) v128.store(p, entries, WINNERS + (FITTED << 4));
