@@ -1,0 +1,123 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, expect, test } from "vitest";
+import { createRegistry, type FormatReader, isFewbitError, nameOf } from "../src/index.js";
+import { openModel } from "../src/open-model.js";
+
+const folder = mkdtempSync(join(tmpdir(), "fewbit-open-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A format whose file is a list of the files beside it. */
+const lists: FormatReader = {
+  id: "list",
+  extensions: [".list"],
+  folderFiles: ["all.list", "one.list"],
+  sniff: (_, name) => name.endsWith(".list"),
+  async open(source, sibling) {
+    const bytes = new Uint8Array(source.size);
+    await source.read(0, bytes);
+    const names = new TextDecoder().decode(bytes).split("\n").filter(Boolean);
+    const files = [];
+    for (const name of names) files.push((await sibling(name)).at);
+    return { format: "list", metadata: [], tensors: [], files: [source.at, ...files], warnings: [] };
+  },
+};
+const registry = createRegistry([
+  { api: 1, name: "lists", version: "1.0.0", module: import.meta.url, readers: [lists] },
+]);
+
+let home: string;
+let count = 0;
+beforeEach(() => {
+  home = join(folder, String(count++));
+  mkdirSync(home);
+});
+const put = (name: string, content = "") => writeFileSync(join(home, name), content);
+const opened = async (path: string): Promise<string[]> =>
+  (await openModel(path, registry)).files.map((at) => nameOf(at).slice(home.length + 1));
+async function refusal(path: string) {
+  const outcome = await openModel(path, registry).catch((error: unknown) => error);
+  if (!isFewbitError(outcome)) throw new Error(`not refused: ${String(outcome)}`);
+  return outcome;
+}
+
+test("a folder is the best of the files that stand for it", async () => {
+  put("one.list");
+  expect(await opened(home)).toEqual(["one.list"]);
+  put("all.list", "a\nb");
+  put("a");
+  put("b");
+  expect(await opened(home)).toEqual(["all.list", "a", "b"]);
+  expect(await opened(`${home}/`)).toHaveLength(3);
+});
+
+test("a folder without such a file is refused by what it lacks", async () => {
+  put("other.list");
+  expect(await refusal(home)).toMatchObject({
+    code: "E_IO",
+    message: "it is a folder without all.list or one.list",
+    at: { file: home },
+  });
+  const error = await openModel(home, createRegistry([])).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: "E_IO", message: "it is a folder" });
+});
+
+test("links within the folder are followed, links out of it refused", async () => {
+  put("all.list", "linked");
+  put("real");
+  symlinkSync("real", join(home, "linked"));
+  expect(await opened(home)).toEqual(["all.list", "linked"]);
+
+  writeFileSync(join(folder, "secret"), "");
+  put("one.list", "out");
+  symlinkSync("../secret", join(home, "out"));
+  const error = await refusal(join(home, "one.list"));
+  expect(error).toMatchObject({ code: "E_LINK", at: { file: join(home, "out") } });
+  expect(error.message).toMatch(/^out is a link that leads out of the model's folder, to .*secret$/);
+  expect(error.remedy).toContain("copy that file into the folder");
+});
+
+test("nor may the file that stands for a folder lead out of it; a file that is named may", async () => {
+  writeFileSync(join(folder, "far.list"), "");
+  symlinkSync("../far.list", join(home, "all.list"));
+  expect((await refusal(home)).code).toBe("E_LINK");
+  expect(await opened(join(home, "all.list"))).toEqual(["all.list"]);
+});
+
+test("the layout of Hugging Face's cache is followed, from its revision only into its blobs", async () => {
+  const revision = join(home, "snapshots", "0123abc");
+  mkdirSync(revision, { recursive: true });
+  mkdirSync(join(home, "blobs"));
+  put("blobs/aa", "shard");
+  put("blobs/bb");
+  symlinkSync("../../blobs/aa", join(revision, "all.list"));
+  symlinkSync("../../blobs/bb", join(revision, "shard"));
+  expect(await opened(revision)).toEqual(["snapshots/0123abc/all.list", "snapshots/0123abc/shard"]);
+
+  put("refs");
+  rmSync(join(revision, "shard"));
+  symlinkSync("../../refs", join(revision, "shard"));
+  expect((await refusal(revision)).code).toBe("E_LINK");
+});
+
+test("a folder that is a link itself is at home where it leads", async () => {
+  mkdirSync(join(home, "real"));
+  put("real/all.list", "a");
+  put("real/a");
+  symlinkSync("real", join(home, "model"));
+  expect(await opened(join(home, "model"))).toEqual(["model/all.list", "model/a"]);
+});
+
+test("a loop of links is an error, not a hang", async () => {
+  put("all.list", "loop");
+  symlinkSync("loop", join(home, "loop"));
+  expect(await refusal(home)).toMatchObject({ code: "E_IO", message: expect.stringContaining("ELOOP") });
+});
+
+test("siblings are bare names", async () => {
+  for (const name of ["..", "a/b", "a\\b", "."]) {
+    put("all.list", name);
+    expect((await refusal(home)).message).toBe(`"${name}" is not the name of a file beside it`);
+  }
+});
