@@ -35,6 +35,48 @@ const schemes = [
   ),
   blockScheme(
     {
+      id: "IQ2_S",
+      summary:
+        "A codebook of 1024 for every 8 weights with signs, a 4-bit scale for every 16, a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "used",
+      minSqnr: 11.3,
+      elements: 256,
+      bytes: 2 + 32 + 32 + 8 + 8,
+      scales: [{ at: 0, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
+      id: "IQ2_XS",
+      summary:
+        "A codebook of 512 for every 8 weights with signs, a 4-bit scale for every 16, a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "required",
+      minSqnr: 10.1,
+      elements: 256,
+      bytes: 2 + 64 + 8,
+      scales: [{ at: 0, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
+      id: "IQ2_XXS",
+      summary:
+        "A codebook of 256 for every 8 weights with signs, a 4-bit scale for every 32, a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "required",
+      minSqnr: 9,
+      elements: 256,
+      bytes: 2 + 64,
+      scales: [{ at: 0, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
       id: "IQ1_M",
       summary:
         "Entries of a codebook of 2048 ternary points for every 8 weights, a 4-bit scale for every 16 and a half-precision factor for every 256.",
