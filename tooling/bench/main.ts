@@ -1,14 +1,4 @@
-// pnpm bench: how fast fewbit is, against llama.cpp, on this machine.
-//
-//   --filter <regular expression>   only schemes and recipes whose name matches
-//   --only kernels | files          half of it
-//   --quick                         fewer repetitions
-//   --size <MB>                     of the model whose file is quantized (300)
-//   --source F16 | BF16             its type (BF16)
-//   --memory                        also peak memory on a model of 4 GiB, with holes for weights
-//   --folder <folder>               where the models are written (a new temporary folder)
-//   --json                          one JSON document instead of tables
-//   --write                         also into BENCHMARKS.md
+// pnpm bench: see `help` below.
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,6 +29,19 @@ import {
   toMarkdown,
 } from "./report.js";
 
+const help = `pnpm bench: how fast fewbit is, against llama.cpp, on this machine.
+
+  --filter <regular expression>   only schemes and recipes whose name matches
+  --only kernels | files          half of it
+  --quick                         fewer repetitions
+  --size <MB>                     of the model whose file is quantized (300)
+  --source F16 | BF16             its type (BF16)
+  --memory                        also peak memory on a model of 4 GiB, with holes for weights
+  --folder <folder>               where the models are written (a new temporary folder)
+  --json                          one JSON document instead of tables
+  --write                         also into BENCHMARKS.md
+  --help                          this`;
+
 const args = process.argv.slice(2).filter((arg) => arg !== "--");
 const { values: options } = parseArgs({
   args,
@@ -52,8 +55,13 @@ const { values: options } = parseArgs({
     folder: { type: "string" },
     json: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
+if (options.help) {
+  console.log(help);
+  process.exit();
+}
 const filter = new RegExp(options.filter, "i");
 const recipes = (["Q4_K_M", "Q6_K", "Q8_0", "F16"] as const).filter((name) => filter.test(name));
 const print = (text: string) => options.json || console.log(text);

@@ -1,13 +1,28 @@
 // The parts of the benchmark whose mistakes would not show in its tables.
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
 import { copyFile } from "../bench/files.js";
 import { shapeOfSize, smallShape, writeModel } from "../bench/model.js";
 import { describeMachine, toMarkdown } from "../bench/report.js";
 import { compare, median } from "../bench/timing.js";
 import { oracleFolder, oracleQuantizeFile } from "../oracle-file.js";
+
+test("pnpm bench --help explains every option and measures nothing", () => {
+  const main = fileURLToPath(new URL("../bench/main.ts", import.meta.url));
+  const { status, stdout } = spawnSync(process.execPath, ["--import", "tsx", main, "--help"], {
+    encoding: "utf8",
+  });
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^pnpm bench: /);
+  const explained = stdout.match(/^ {2}--\w+/gm)?.map((flag) => flag.trim().slice(2));
+  const options = /options: \{(.*?)\n {2}\}/s.exec(readFileSync(main, "utf8"))![1]!;
+  expect(explained).toEqual(options.match(/^ {4}\w+/gm)?.map((name) => name.trim()));
+  expect(stdout).not.toContain("load average");
+});
 
 test("the median is the middle, or the mean of both", () => {
   expect(median([9, 1, 5])).toBe(5);
