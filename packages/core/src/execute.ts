@@ -1,5 +1,6 @@
 import { floatTypes } from "./dtype.js";
 import { FewbitError } from "./error.js";
+import { type MetricSums, measure } from "./metrics.js";
 import { nameOf } from "./source.js";
 import type { About, Codec, Job, Locator, Receipt } from "./types.js";
 
@@ -24,18 +25,25 @@ const scratchOf = (bytes: number): Uint8Array<ArrayBuffer> => {
 /** The heart: one job, on whatever thread. Inline runner, Node worker and web worker all call it. */
 export async function execute(job: Job, load: LoadCodec, io: Io): Promise<Receipt> {
   const start = performance.now();
-  const done = job.pass === "copy" ? await copy(job, load, io) : await encode(job, load, io);
+  const done = await passes[job.pass](job, load, io);
   return {
     job: job.id,
     tensor: job.tensor,
     rows: job.rows,
-    read: job.read.bytes,
+    read: job.read.bytes + (job.against?.bytes ?? 0),
     written: done.written,
     milliseconds: performance.now() - start,
     ...(done.state === undefined ? {} : { state: done.state }),
     ...(done.zeroed > 0 ? { zeroed: done.zeroed } : {}),
   };
 }
+
+const passes: Readonly<Record<Job["pass"], (job: Job, load: LoadCodec, io: Io) => Promise<Done>>> = {
+  copy,
+  encode,
+  observe: encode,
+  measure: compare,
+};
 
 interface Done {
   readonly written: number;
@@ -83,6 +91,32 @@ async function encode(job: Job, load: LoadCodec, io: Io): Promise<Done> {
   return { written, zeroed };
 }
 
+/** What the rows have become in another file. */
+async function compare(job: Job, load: LoadCodec, io: Io): Promise<Done & { readonly state: MetricSums }> {
+  const other: Job = { ...job, read: job.against! };
+  const [decoder, otherDecoder] = [await decoderOf(job, load), await decoderOf(other, load)];
+  // The first rows are moved out of their codec's memory, which may be the other codec's as well.
+  const original = await readRows(job, room, decoder, io);
+  const changed = await readRows(other, {}, otherDecoder, io);
+  return {
+    written: 0,
+    zeroed: original.zeroed + changed.zeroed,
+    state: measure(original.rows, changed.rows, job.importance),
+  };
+}
+
+/** Who may have room for decoded rows: an encoder, where it lends some. */
+type Lender = Pick<Codec, "borrow">;
+
+/** Float32 rows outside of any codec; one room per thread, grown to the largest chunk. */
+let space = new Float32Array(0);
+const room: Lender = {
+  borrow(rows, columns) {
+    if (space.length < rows * columns) space = new Float32Array(rows * columns);
+    return { rows: space.subarray(0, rows * columns), out: [] };
+  },
+};
+
 /** Who decodes the source, where a registered scheme can. */
 async function decoderOf(job: Job, load: LoadCodec): Promise<Codec | undefined> {
   const { scheme } = job.read;
@@ -97,7 +131,7 @@ interface Rows {
 }
 
 /** Source bytes → checked float32 rows, in the encoder's own memory where it lends some. */
-async function readRows(job: Job, encoder: Codec, decoder: Codec | undefined, io: Io): Promise<Rows> {
+async function readRows(job: Job, encoder: Lender, decoder: Codec | undefined, io: Io): Promise<Rows> {
   const { from, dtype, offset } = job.read;
   const weights = job.rows * job.columns;
   if (dtype === "F32") {
@@ -125,7 +159,7 @@ async function readRows(job: Job, encoder: Codec, decoder: Codec | undefined, io
 }
 
 /** Reads into the decoder's memory, decodes there, and hands the rows over with one copy. */
-async function decodeRows(job: Job, encoder: Codec, decoder: Codec, io: Io): Promise<Rows> {
+async function decodeRows(job: Job, encoder: Lender, decoder: Codec, io: Io): Promise<Rows> {
   const lent = decoder.borrow?.(job.rows, job.columns);
   const bytes = lent?.out[0] ?? scratchOf(job.read.bytes);
   await io.read(job.read.from, job.read.offset, bytes);

@@ -308,12 +308,22 @@ export interface PlannedTensor {
 
 // ---- Running -----------------------------------------------------------------------------------
 
+/** Stored weights: which bytes of which file, and what they mean. */
+export interface Extent {
+  readonly from: Locator;
+  readonly dtype: string;
+  readonly offset: number;
+  readonly bytes: number;
+  /** Who decodes; where absent, core reads plain float types itself. */
+  readonly scheme?: { readonly plugin: string; readonly id: string };
+}
+
 /** Whole rows of one tensor. Structured-cloneable; carries names, offsets and no weights. */
 export interface Job {
   readonly id: number;
-  readonly pass: "observe" | "encode" | "copy";
+  readonly pass: "observe" | "encode" | "copy" | "measure";
   readonly tensor: string;
-  /** Who encodes; absent for copies. */
+  /** Who encodes; absent where nothing is encoded: in copies and measurements. */
   readonly scheme?: { readonly plugin: string; readonly id: string };
   readonly columns: number;
   readonly firstRow: number;
@@ -321,14 +331,9 @@ export interface Job {
   readonly rows: number;
   /** Where in its row such a piece begins; 0 when absent. */
   readonly firstColumn?: number;
-  readonly read: {
-    readonly from: Locator;
-    readonly dtype: string;
-    readonly offset: number;
-    readonly bytes: number;
-    /** Who decodes; where absent, core reads plain float types itself. */
-    readonly scheme?: { readonly plugin: string; readonly id: string };
-  };
+  readonly read: Extent;
+  /** The same rows in another file, with other bytes: a measure pass holds them against those of `read`. */
+  readonly against?: Extent;
   readonly write: readonly { readonly to: Locator; readonly offset: number; readonly bytes: number }[];
   /** One weight per column: the row of this chunk's matrix. */
   readonly importance?: Float32Array;
@@ -346,7 +351,7 @@ export interface Receipt {
   readonly read: number;
   readonly written: number;
   readonly milliseconds: number;
-  /** What the observer saw, in an observe pass. */
+  /** What the observer saw, in an observe pass; `MetricSums` in a measure pass. */
   readonly state?: unknown;
   /** Weights replaced by zero under `nonfinite: "zero"`. */
   readonly zeroed?: number;

@@ -25,15 +25,25 @@ export function worker(
 /** Codecs are other people's code: what they throw of their own is told as theirs, with the stack that helps them. */
 function unforeseen(job: Job, thrown: unknown): FewbitError {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  const scheme = job.scheme ?? job.read.scheme;
+  // Of two that decode, either may be the one that failed.
+  const schemes = job.scheme
+    ? [job.scheme]
+    : [job.read.scheme, job.against?.scheme].filter((s) => s !== undefined);
+  const either = (names: readonly string[]): string => [...new Set(names)].join(" or ");
   const error =
-    scheme === undefined
-      ? new FewbitError("E_INTERNAL", `${job.tensor} could not be copied: ${message}`, {}, undefined, thrown)
+    schemes.length === 0
+      ? new FewbitError(
+          "E_INTERNAL",
+          `The ${job.pass} pass failed on ${job.tensor}: ${message}`,
+          {},
+          undefined,
+          thrown,
+        )
       : new FewbitError(
           "E_PLUGIN_FAILED",
-          `${scheme.plugin}:${scheme.id} failed on ${job.tensor}, row ${job.firstRow} and after: ${message}`,
+          `${either(schemes.map(({ plugin, id }) => `${plugin}:${id}`))} failed on ${job.tensor}, row ${job.firstRow} and after: ${message}`,
           {},
-          `Try fewer --threads if memory is short; otherwise report it to the authors of ${scheme.plugin}.`,
+          `Try fewer --threads if memory is short; otherwise report it to the authors of ${either(schemes.map(({ plugin }) => plugin))}.`,
           thrown,
         );
   if (thrown instanceof Error && thrown.stack !== undefined) error.stack = thrown.stack;

@@ -2,6 +2,7 @@ import {
   type FewbitError,
   isFewbitError,
   type Job,
+  measure,
   type Receipt,
   type RunContext,
   type Runner,
@@ -182,6 +183,42 @@ export function testRunner(runner: Runner, { test }: RunnerTestOptions): void {
     );
     const [, , none, nothing] = await outputOf(bench, bench.jobs("CONTRACT_ECHO"));
     hold(none === 0 && nothing === 0, "importance or parameters arrived that no job has");
+  });
+
+  law("a measure pass holds one file against another", async (bench) => {
+    const importance = Float32Array.from({ length: COLUMNS }, (_, i) => i + 1);
+    await receiptsOf(bench.jobs("CONTRACT_FIXED"));
+    const encoded = await bench.take(true);
+    const scheme = { plugin: "@fewbit/testing", id: "CONTRACT_FIXED" };
+    const jobs = bench.jobs(undefined, { pass: "measure", importance, write: [] }).map((job) => ({
+      ...job,
+      against: {
+        from: { kind: "file" as const, path: bench.output },
+        dtype: scheme.id,
+        offset: job.firstRow * COLUMNS,
+        bytes: CHUNK * COLUMNS,
+        scheme,
+      },
+    }));
+    const receipts = await receiptsOf(jobs, { threads: 2 });
+    hold(receipts.length === JOBS, `${receipts.length} receipts for ${JOBS} jobs`);
+    const codec = await runnerPlugin().schemes![0]!.load();
+    for (const { job, state, read, written } of receipts) {
+      const first = ((job - 100) / 3) * CHUNK * COLUMNS;
+      const rows = bench.weights.subarray(first, first + CHUNK * COLUMNS);
+      const decoded = new Float32Array(rows.length);
+      codec.decode([encoded.subarray(first, first + rows.length)], decoded, { columns: COLUMNS });
+      const sums = measure(rows, decoded, importance);
+      hold(
+        equal(state, sums),
+        `job ${job} measured ${JSON.stringify(state)}, and the two files differ by ${JSON.stringify(sums)}`,
+      );
+      hold(
+        read === CHUNK * (ROW_BYTES + COLUMNS) && written === 0,
+        `a receipt says ${read} bytes read, ${written} written; expected ${CHUNK * (ROW_BYTES + COLUMNS)} of two files read, 0 written`,
+      );
+    }
+    hold(sameBytes(await bench.take(), encoded), "a measure pass changed the file it reads");
   });
 
   law("an error crosses with code, message, place and remedy", async (bench) => {

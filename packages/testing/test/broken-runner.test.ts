@@ -45,6 +45,7 @@ const receipts = "every job has exactly one receipt";
 const bytes = "the same bytes for any number of threads";
 const states = "what observers saw comes back with the receipts";
 const inputs = "importance and parameters reach the codec";
+const measures = "a measure pass holds one file against another";
 const errors = "an error crosses with code, message, place and remedy";
 const missing = "what is missing is named";
 const jobList = "an error of the job list is its own";
@@ -83,11 +84,44 @@ const mutants: [fault: string, runner: Runner, law: string, claim: RegExp][] = [
   ],
   [
     "drops what observers saw",
-    receiptsAs(({ state: _, ...receipt }) => [receipt]),
+    receiptsAs(({ state, ...receipt }) => [
+      (state as object | undefined) && "largest" in (state as object) ? receipt : { ...receipt, state },
+    ]),
     states,
     /job 100 observed undefined/,
   ],
-  ["drops importance", jobsAs(({ importance: _, ...job }) => job), inputs, /arrived as 0 and 9/],
+  [
+    "drops what was measured",
+    receiptsAs(({ state, ...receipt }) => [
+      (state as object | undefined) && "noise" in (state as object) ? receipt : { ...receipt, state },
+    ]),
+    measures,
+    /job 100 measured undefined, and the two files differ by \{"count":128/,
+  ],
+  [
+    "measures a file against itself",
+    jobsAs((job) => (job.against ? { ...job, against: job.read } : job)),
+    measures,
+    /job 100 measured .*"noise":0,.* and the two files differ by/,
+  ],
+  [
+    "counts what it reads of one file",
+    receiptsAs((receipt) => [receipt.read === 640 ? { ...receipt, read: 512 } : receipt]),
+    measures,
+    /512 bytes read, 0 written; expected 640 of two files read/,
+  ],
+  [
+    "drops importance",
+    jobsAs(({ importance, ...job }) => (job.against && importance ? { ...job, importance } : job)),
+    inputs,
+    /arrived as 0 and 9/,
+  ],
+  [
+    "measures without importance",
+    jobsAs(({ importance, ...job }) => (job.against || !importance ? job : { ...job, importance })),
+    measures,
+    /job 100 measured .*\d\}, and the two files differ by .*"weighted"/,
+  ],
   ["drops parameters", jobsAs(({ parameters: _, ...job }) => job), inputs, /arrived as 5 and 0/],
   [
     "wraps errors in its own",
