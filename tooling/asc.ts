@@ -18,8 +18,6 @@ const { error, stderr } = await asc.main(
     "mutable-globals",
     "--memoryBase",
     "65536", // the first 64 KiB are scratch and constants at fixed addresses: see @fewbit/assembly
-    "--initialMemory",
-    "4",
     "-O3",
     "--noAssert",
   ],
