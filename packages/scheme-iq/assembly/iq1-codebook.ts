@@ -41,16 +41,21 @@ const DIGITS: usize = memory.data(2048 * 2);
 /** u16 per entry: bit j if level j ≥ 1, bit 8 + j if level j ≥ 2. */
 const MASKS: usize = memory.data(2048 * 2);
 
-/** u32 per point: ENTRY | entry, or where its list begins in list blocks << 8 | list blocks, or 0 before it is made. */
+/** u32 per point: ENTRY | entry, or its first list block << 8 | number of list blocks, or 0 before it is listed. */
 const NEAREST: usize = memory.data(6561 * 4);
 const ENTRY: u32 = 0x80000000;
 
 // A list block holds four candidates, each digits | entry << 16. The last block repeats its last candidate.
-const LIST_BLOCK: usize = 16;
-/** Room for the lists of all points. */
-const LISTS: usize = memory.data(19676 * 16, 16);
+const BLOCK: usize = 4 * 4;
+const LISTS: usize = memory.data(19676 * 16, 16); // room for all points
 
-let listBlocks: u32 = 0;
+// The same with every entry that llama.cpp compares, four u16 in a block.
+const NEAREST_OF_ALL: usize = memory.data(6561 * 4);
+const BLOCK_OF_ALL: usize = 4 * 2;
+const LISTS_OF_ALL: usize = memory.data(83615 * 8, 16);
+
+let blocks: u32 = 0;
+let blocksOfAll: u32 = 0;
 let expanded: bool = false;
 
 export function expandCodebook(): void {
@@ -118,10 +123,10 @@ function entriesAt(distance: u32, entry: usize): u32 {
  *
  * A candidate that crosses all the thresholds which another one crosses, and more, is left out: see `nearest`.
  */
-function list(point: u32): u32 {
-  const mask = maskOf(point);
+function list(point: usize): u32 {
+  const mask = maskOf(<u32>point);
   const distances = measure(mask);
-  const begin = LISTS + LIST_BLOCK * listBlocks;
+  const begin = LISTS + BLOCK * blocks;
   let kept: usize = 0;
   for (let shell: u32 = 0; shell < SHELLS; shell++)
     for (let group: usize = 0; group < ENTRIES; group += 16)
@@ -135,8 +140,31 @@ function list(point: u32): u32 {
       }
   const last = load<u32>(begin + ((kept - 1) << 2));
   for (; kept & 3; kept++) store<u32>(begin + (kept << 2), last);
-  const listed = (listBlocks << 8) | <u32>(kept >> 2);
-  listBlocks += <u32>(kept >> 2);
+  const listed = (blocks << 8) | <u32>(kept >> 2);
+  blocks += <u32>(kept >> 2);
+  store<u32>(NEAREST + (point << 2), listed);
+  return listed;
+}
+
+function isDominated(crossed: u32, kept: usize): bool {
+  for (let i: usize = 0; i < kept; i++) if ((<u32>load<u16>(KEPT + (i << 1)) & ~crossed) == 0) return true;
+  return false;
+}
+
+/** The same without leaving any out. */
+function listAll(point: usize): u32 {
+  const distances = measure(maskOf(<u32>point));
+  const begin = LISTS_OF_ALL + BLOCK_OF_ALL * blocksOfAll;
+  let at = begin;
+  for (let shell: u32 = 0; shell < SHELLS; shell++)
+    for (let group: usize = 0; group < ENTRIES; group += 16)
+      for (let bits = entriesAt((distances >> (8 * shell)) & 255, group); bits; bits &= bits - 1, at += 2)
+        store<u16>(at, <u16>(group + ctz(bits)));
+  const last = load<u16>(at - 2);
+  for (; (at - begin) & 7; at += 2) store<u16>(at, last);
+  const listed = (blocksOfAll << 8) | <u32>((at - begin) >> 3);
+  blocksOfAll += <u32>((at - begin) >> 3);
+  store<u32>(NEAREST_OF_ALL + (point << 2), listed);
   return listed;
 }
 
@@ -146,9 +174,22 @@ function candidate(entry: usize): u32 {
   return <u32>load<u16>(DIGITS + (entry << 1)) | (<u32>entry << 16);
 }
 
-function isDominated(crossed: u32, kept: usize): bool {
-  for (let i: usize = 0; i < kept; i++) if ((<u32>load<u16>(KEPT + (i << 1)) & ~crossed) == 0) return true;
-  return false;
+// @ts-ignore: decorator
+@inline
+function candidatesAt(entries: usize): v128 {
+  return i32x4(
+    candidate(load<u16>(entries)),
+    candidate(load<u16>(entries, 2)),
+    candidate(load<u16>(entries, 4)),
+    candidate(load<u16>(entries, 6)),
+  );
+}
+
+/** Whether a point is an entry. */
+// @ts-ignore: decorator
+@inline
+export function isEntry(point: usize): bool {
+  return (load<u32>(NEAREST + (point << 2)) & ENTRY) != 0;
 }
 
 /**
@@ -161,49 +202,43 @@ function isDominated(crossed: u32, kept: usize): bool {
  *
  * @param costs of levels 0, 1 and 2 of coordinate j: three f32 at costs + 64 j
  */
-export function nearest(point: u32, costs: usize, regular: bool): u32 {
-  let known = load<u32>(NEAREST + (<usize>point << 2));
-  if (known & ENTRY) return known & ~ENTRY;
-  if (!regular) return nearestOfAll(maskOf(point), costs);
-  if (known == 0) {
-    known = list(point);
-    store<u32>(NEAREST + (<usize>point << 2), known);
-  }
-  return nearestOf(LISTS + LIST_BLOCK * (known >> 8), known & 255, costs);
+export function nearest(point: usize, costs: usize, regular: bool): u32 {
+  const listed = load<u32>(NEAREST + (point << 2));
+  if (listed & ENTRY) return listed & ~ENTRY;
+  if (regular) return cheapest(LISTS, listed ? listed : list(point), costs, false);
+  const all = load<u32>(NEAREST_OF_ALL + (point << 2));
+  return cheapest(LISTS_OF_ALL, all ? all : listAll(point), costs, true);
 }
 
-/** Whether a point is an entry. */
+/** Leaders of four lanes: cost, list block, candidate. */
+const LEADERS: usize = KEPT + 512;
+
 // @ts-ignore: decorator
 @inline
-export function isEntry(point: u32): bool {
-  return <i32>load<u32>(NEAREST + (<usize>point << 2)) < 0;
-}
-
-/** Winners of four lanes: cost, list block, candidate. */
-const WINNERS: usize = KEPT + 512;
-
-function nearestOf(list: usize, blocks: u32, costs: usize): u32 {
+function cheapest(lists: usize, listed: u32, costs: usize, all: bool): u32 {
+  const size = all ? BLOCK_OF_ALL : BLOCK;
+  let at = lists + size * (listed >> 8);
   let least = f32x4.splat(Infinity);
-  let winner = v128.load(list);
-  let winnerBlock = i32x4.splat(0);
-  for (let block: u32 = 0; block < blocks; block++, list += LIST_BLOCK) {
-    const candidates = v128.load(list);
+  let leader = all ? candidatesAt(at) : v128.load(at);
+  let leaderBlock = i32x4.splat(0);
+  for (let block: u32 = 0; block < (listed & 255); block++, at += size) {
+    const candidates = all ? candidatesAt(at) : v128.load(at);
     const sum = sumCosts(candidates, costs);
     const better = f32x4.lt(sum, least);
-    least = f32x4.pmin(least, sum);
-    winner = v128.bitselect(candidates, winner, better);
-    winnerBlock = v128.bitselect(i32x4.splat(block), winnerBlock, better);
+    least = v128.bitselect(sum, least, better);
+    leader = v128.bitselect(candidates, leader, better);
+    leaderBlock = v128.bitselect(i32x4.splat(block), leaderBlock, better);
   }
-  v128.store(WINNERS, least);
-  v128.store(WINNERS, winnerBlock, 16);
-  v128.store(WINNERS, winner, 32);
-  let best: usize = WINNERS;
-  for (let lane: usize = WINNERS + 4; lane < WINNERS + 16; lane += 4) {
+  v128.store(LEADERS, least);
+  v128.store(LEADERS, leaderBlock, 16);
+  v128.store(LEADERS, leader, 32);
+  let first: usize = LEADERS;
+  for (let lane: usize = LEADERS + 4; lane < LEADERS + 16; lane += 4) {
     const a = load<f32>(lane);
-    const b = load<f32>(best);
-    if (a < b || (a == b && load<u32>(lane, 16) < load<u32>(best, 16))) best = lane;
+    const b = load<f32>(first);
+    if (a < b || (a == b && load<u32>(lane, 16) < load<u32>(first, 16))) first = lane;
   }
-  return load<u32>(best, 32) >> 16;
+  return load<u32>(first, 32) >> 16;
 }
 
 /** Σ cost of coordinate j at its level, over j in order, for four candidates. */
@@ -229,25 +264,6 @@ function sumCosts(candidates: v128, costs: usize): v128 {
 function cost(costs: usize, levels: v128): v128 {
   const bytes = v128.or(v128.and(levels, i8x16.splat(12)), i32x4.splat(0x03020100));
   return i8x16.swizzle(v128.load(costs), bytes);
-}
-
-/** All entries at the three smallest distances; the nearest one if none has a finite cost. */
-function nearestOfAll(mask: u32, costs: usize): u32 {
-  const distances = measure(mask);
-  let least = f32.MAX_VALUE;
-  let winner: usize = ENTRIES;
-  for (let shell: u32 = 0; shell < SHELLS; shell++)
-    for (let group: usize = 0; group < ENTRIES; group += 16)
-      for (let bits = entriesAt((distances >> (8 * shell)) & 255, group); bits; bits &= bits - 1) {
-        const entry = group + ctz(bits);
-        if (winner == ENTRIES) winner = entry;
-        const sum = f32x4.extract_lane(sumCosts(i32x4.splat(candidate(entry)), costs), 0);
-        if (sum < least) {
-          least = sum;
-          winner = entry;
-        }
-      }
-  return <u32>winner;
 }
 
 /** Eight weights: factor · (coordinate + shift). */
