@@ -24,12 +24,12 @@ export const LISTS: usize = POINTS + 4096 * 4;
 //   bit 20 … 25    all candidates
 export const ON_GRID: u32 = 0x80000000;
 
-// A list block holds four candidates; the last of a list repeats its last candidate as often as needed.
+// A list block holds eight candidates; the last of a list repeats its last candidate as often as needed.
 //
-//   byte 4 j + c     coordinate j of candidate c
-//   byte 16 + 2 c    entry (u16)
-const ENTRIES: usize = 4 * 4;
-export const LIST_BLOCK: usize = ENTRIES + 4 * 2;
+//   byte 8 j + c     coordinate j of candidate c
+//   byte 32 + 2 c    entry (u16)
+const ENTRIES: usize = 4 * 8;
+export const LIST_BLOCK: usize = ENTRIES + 8 * 2;
 
 // @ts-ignore: decorator
 @inline
@@ -61,14 +61,14 @@ export function candidates(lattice: usize, point: u32): usize {
 // @ts-ignore: decorator
 @inline
 export function listBytes(count: u32): usize {
-  return LIST_BLOCK * <usize>((count + 3) >>> 2);
+  return LIST_BLOCK * <usize>((count + 7) >>> 3);
 }
 
 /** Entry number of candidate `c` of a list. */
 // @ts-ignore: decorator
 @inline
 export function entryAt(list: usize, c: u32): u32 {
-  return load<u16>(list + LIST_BLOCK * <usize>(c >>> 2) + (<usize>(c & 3) << 1), ENTRIES);
+  return load<u16>(list + LIST_BLOCK * <usize>(c >>> 3) + (<usize>(c & 7) << 1), ENTRIES);
 }
 
 // Scratch.
@@ -161,12 +161,12 @@ function keepWinners(point: u32, all: u32): u32 {
 
 /** Returns the next free list block. */
 function writeList(lattice: usize, block: u32, list: usize, count: u32): u32 {
-  for (let c: u32 = 0; c < count || c & 3; c++) {
+  for (let c: u32 = 0; c < count || c & 7; c++) {
     const entry = load<u16>(list + (<usize>min<u32>(c, count - 1) << 1));
-    const at = winners(lattice, block + (c >>> 2));
-    store<u16>(at + (<usize>(c & 3) << 1), entry, ENTRIES);
+    const at = winners(lattice, block + (c >>> 3));
+    store<u16>(at + (<usize>(c & 7) << 1), entry, ENTRIES);
     for (let j: usize = 0; j < 4; j++)
-      store<u8>(at + (j << 2) + (c & 3), <u8>load<f32>(lattice + (<usize>entry << 4) + (j << 2), ROWS));
+      store<u8>(at + (j << 3) + (c & 7), <u8>load<f32>(lattice + (<usize>entry << 4) + (j << 2), ROWS));
   }
-  return block + ((count + 3) >>> 2);
+  return block + ((count + 7) >>> 3);
 }

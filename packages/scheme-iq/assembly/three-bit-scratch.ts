@@ -6,35 +6,44 @@ export const W: usize = 0x5400; // weight of each element's error
 export const ROOT: usize = 0x5800; // its square root: what the search for the nearest entry weighs with
 export const WX: usize = 0x5c00; // weight · x
 
-// The trials of one sub-block, 32 at most. Slots FITTED … FITTED + 3 of WINNERS are for what is fitted in the end.
+// The trials of one sub-block, 32 at most.
 export const INVERSES: usize = 0x6000; // floats: inverse scales, increasing
 export const HALVES: usize = 0x6080; // floats: half of each
 export const SCALES: usize = 0x6100; // floats
-export const FITTED: usize = 32;
+export const PER_INVERSE: usize = 0x6180; // float: trials per unit of inverse scale
 /** u16 per trial, 64 bytes per group of four elements: the point that the group rounds to. */
-export const ROUNDED: usize = 0x6210;
+export const ROUNDED: usize = 0x61a0;
 export const ROUNDED_BYTES: usize = 64;
-/** 16 bytes per trial: u16 per group, an entry. */
-export const WINNERS: usize = 0x6420;
-export const SUMS_QX: usize = 0x6680; // 36 floats: Σ w x q of each trial
-export const SUMS_QQ: usize = 0x6720; // 36 floats: Σ w q q
+/** u16 per trial, for each group: the entry it goes to, and room behind for some that overrun. */
+export const CHOSEN: usize = 0x63b0;
+export const CHOSEN_BYTES: usize = 80;
+/** 16 bytes per trial: the same, u16 per group. */
+export const WINNERS: usize = 0x6640;
+
+// The distinct ones of these, in order.
+export const DISTINCT: usize = 0x6860; // 16 bytes each, and room for three that repeat the last
+export const FIRSTS: usize = 0x6a90; // u8 each: the first trial that leads there; one more ends the list
+export const SUMS_QX: usize = 0x6ac0; // floats: Σ w x q of each
+export const SUMS_QQ: usize = 0x6b50; // floats: Σ w q q
 
 // One group of four elements.
-export const TWICE: usize = 0x67c0; // four floats: 2 · root · x
-export const LINES: usize = 0x67d0; // two vectors per list block: Σ root q q and Σ 2 root x q
-export const DISTANCES: usize = 0x68d0; // a vector per list block, 10 at most
+export const TWICE: usize = 0x6be0; // four floats: 2 · root · x
+export const DOUBTS: usize = 0x6bf0; // two floats: how far one may trust, per scale and per inverse scale
+/** Four vectors per list block: Σ root q q and Σ 2 root x q, of eight candidates each. */
+export const LINES: usize = 0x6c00;
+export const DISTANCES: usize = 0x6d80; // two vectors per list block, 5 at most
 
 // The result of a super-block.
-export const SUB_SCALES: usize = 0x6980; // 8 floats
-export const ENTRIES: usize = 0x69a0; // 64 u16
-export const SIGNS: usize = 0x6a20; // 32 bytes
-export const EMPTY: usize = 0x6a40; // 8 bytes: the sub-block counts as all zero
+export const SUB_SCALES: usize = 0x6e40; // 8 floats
+export const ENTRIES: usize = 0x6e60; // 64 u16
+export const SIGNS: usize = 0x6ee0; // 32 bytes
+export const EMPTY: usize = 0x6f00; // 8 bytes: the sub-block counts as all zero
 /** u32: llama.cpp would give up on this super-block. */
-export const REFUSED: usize = 0x6a48;
+export const REFUSED: usize = 0x6f08;
 
 // Constants that must come from memory: V8 would build a literal anew at every use in a loop.
-export const HALF: usize = 0x6a50;
-export const MAGIC: usize = 0x6a60;
-export const SEVEN: usize = 0x6a70; // bytes
-export const PAIR_MASK: usize = 0x6a80;
-export const NUMERATORS: usize = 0x6a90; // 32 floats: what the trials take the largest element to
+export const HALF: usize = 0x6f10;
+export const MAGIC: usize = 0x6f20;
+export const SEVEN: usize = 0x6f30; // bytes
+export const PAIR_MASK: usize = 0x6f40;
+export const NUMERATORS: usize = 0x6f50; // 32 floats: what the trials take the largest element to

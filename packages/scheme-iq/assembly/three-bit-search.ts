@@ -33,36 +33,42 @@ import {
   LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, winnerCount, winners,
 } from "./three-bit-lattice";
 import {
-  DISTANCES, HALF, HALVES, INVERSES, LINES, MAGIC, PAIR_MASK, REFUSED, ROOT, ROUNDED, ROUNDED_BYTES, SCALES, SEVEN, TWICE,
-  WINNERS, X,
+  CHOSEN, CHOSEN_BYTES, DISTANCES, DOUBTS, HALF, HALVES, INVERSES, LINES, MAGIC, PAIR_MASK, PER_INVERSE, REFUSED, ROOT, ROUNDED,
+  ROUNDED_BYTES, SCALES, SEVEN, TWICE, X,
 } from "./three-bit-scratch";
 
 const DOUBT: f32 = 80 / 16777216;
 const SLACK: f32 = 64 / 16777216;
 
-/** The first of the nearest candidates of a list, computed as llama.cpp does, with four candidates in the lanes. */
+/** The first of the nearest candidates of a list, computed as llama.cpp does, with candidates in the lanes. */
 function nearest(list: usize, count: u32, at: usize, scale: f32): u32 {
   const s = f32x4.splat(scale);
-  const w0 = v128.load32_splat(at, ROOT);
-  const w1 = v128.load32_splat(at, ROOT + 4);
-  const w2 = v128.load32_splat(at, ROOT + 8);
-  const w3 = v128.load32_splat(at, ROOT + 12);
-  const x0 = v128.load32_splat(at, X);
-  const x1 = v128.load32_splat(at, X + 4);
-  const x2 = v128.load32_splat(at, X + 8);
-  const x3 = v128.load32_splat(at, X + 12);
   let least = f32x4.splat(f32.MAX_VALUE);
-  const end = list + LIST_BLOCK * <usize>((count + 3) >>> 2);
-  for (let p = list, to: usize = 0; p < end; p += LIST_BLOCK, to += 16) {
-    const bytes = v128.load(p);
-    const low = i16x8.extend_low_i8x16_u(bytes);
-    const high = i16x8.extend_high_i8x16_u(bytes);
-    let distance = term(s, i32x4.extend_low_i16x8_u(low), w0, x0);
-    distance = f32x4.add(distance, term(s, i32x4.extend_high_i16x8_u(low), w1, x1));
-    distance = f32x4.add(distance, term(s, i32x4.extend_low_i16x8_u(high), w2, x2));
-    distance = f32x4.add(distance, term(s, i32x4.extend_high_i16x8_u(high), w3, x3));
-    v128.store(to, distance, DISTANCES);
-    least = f32x4.pmin(least, distance);
+  const stop = <usize>((count + 7) >>> 3) << 5;
+  for (let p = list, to: usize = 0; to < stop; p += LIST_BLOCK, to += 32) {
+    let q = v128.load8x8_u(p);
+    let w = v128.load32_splat(at, ROOT);
+    let x = v128.load32_splat(at, X);
+    let a = term(s, low(q), w, x);
+    let b = term(s, high(q), w, x);
+    q = v128.load8x8_u(p, 8);
+    w = v128.load32_splat(at, ROOT + 4);
+    x = v128.load32_splat(at, X + 4);
+    a = f32x4.add(a, term(s, low(q), w, x));
+    b = f32x4.add(b, term(s, high(q), w, x));
+    q = v128.load8x8_u(p, 16);
+    w = v128.load32_splat(at, ROOT + 8);
+    x = v128.load32_splat(at, X + 8);
+    a = f32x4.add(a, term(s, low(q), w, x));
+    b = f32x4.add(b, term(s, high(q), w, x));
+    q = v128.load8x8_u(p, 24);
+    w = v128.load32_splat(at, ROOT + 12);
+    x = v128.load32_splat(at, X + 12);
+    a = f32x4.add(a, term(s, low(q), w, x));
+    b = f32x4.add(b, term(s, high(q), w, x));
+    v128.store(to, a, DISTANCES);
+    v128.store(to, b, DISTANCES + 16);
+    least = f32x4.pmin(f32x4.pmin(least, a), b);
   }
   least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 2, 3, 0, 1));
   least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 1, 0, 3, 2));
@@ -73,7 +79,7 @@ function nearest(list: usize, count: u32, at: usize, scale: f32): u32 {
   }
   let c: u32 = 0;
   let equal = 0;
-  for (let from: usize = 0; c < count; from += 16, c += 4) {
+  for (let from: usize = 0; from < stop; from += 16, c += 4) {
     equal = i32x4.bitmask(f32x4.eq(v128.load(from, DISTANCES), least));
     if (equal) break;
   }
@@ -82,8 +88,20 @@ function nearest(list: usize, count: u32, at: usize, scale: f32): u32 {
 
 // @ts-ignore: decorator
 @inline
+function low(q: v128): v128 {
+  return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(q));
+}
+
+// @ts-ignore: decorator
+@inline
+function high(q: v128): v128 {
+  return f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(q));
+}
+
+// @ts-ignore: decorator
+@inline
 function term(s: v128, q: v128, w: v128, x: v128): v128 {
-  const difference = f32x4.sub(f32x4.mul(s, f32x4.convert_i32x4_s(q)), x);
+  const difference = f32x4.sub(f32x4.mul(s, q), x);
   return f32x4.mul(f32x4.mul(w, difference), difference);
 }
 
@@ -111,7 +129,7 @@ export function searchPlainly(lattice: usize, at: usize, trials: usize): void {
       const group = at + (g << 4);
       const point = roundPlainly(group, load<f32>(t << 2, INVERSES));
       store<u16>(g * ROUNDED_BYTES + (t << 1), <u16>point, ROUNDED);
-      setWinner(g, t, entryOf(lattice, point, group, load<f32>(t << 2, SCALES)));
+      choose(g, t, entryOf(lattice, point, group, load<f32>(t << 2, SCALES)));
     }
 }
 
@@ -132,8 +150,17 @@ export function offGrid(lattice: usize, t: usize): u32 {
 
 // @ts-ignore: decorator
 @inline
-function setWinner(g: usize, t: usize, entry: u32): void {
-  store<u16>((t << 4) + (g << 1), <u16>entry, WINNERS);
+function choose(g: usize, t: usize, entry: u32): void {
+  store<u16>(g * CHOSEN_BYTES + (t << 1), <u16>entry, CHOSEN);
+}
+
+/** For trials first … end − 1, and some behind, which are chosen for later. */
+// @ts-ignore: decorator
+@inline
+function chooseAll(g: usize, first: usize, end: usize, entry: u32): void {
+  const entries = i16x8.splat(<i16>entry);
+  const row = g * CHOSEN_BYTES;
+  for (let p = row + (first << 1); p < row + (end << 1); p += 16) v128.store(p, entries, CHOSEN);
 }
 
 /** Points and winners of all trials of a regular sub-block. */
@@ -195,8 +222,9 @@ function searchGroup(lattice: usize, at: usize, g: usize, trials: usize): void {
   const w = v128.load(at, ROOT);
   const wx = f32x4.mul(w, x);
   v128.store(0, f32x4.add(wx, wx), TWICE);
-  const sumW = sumLanes(w);
   const sumWxx = sumLanes(f32x4.mul(wx, x));
+  store<f32>(0, DOUBT * 225 * sumLanes(w), DOUBTS);
+  store<f32>(0, DOUBT * sumWxx, DOUBTS + 4);
   let left = changes(g, trials);
   let end = <usize>ctz(left);
   while (end < trials) {
@@ -204,9 +232,9 @@ function searchGroup(lattice: usize, at: usize, g: usize, trials: usize): void {
     left &= left - 1;
     end = <usize>ctz(left);
     const point = load<u32>(lattice + (<usize>load<u16>(g * ROUNDED_BYTES + (first << 1), ROUNDED) << 2), POINTS);
-    if (point & ON_GRID) setWinners(g, first, end, point & 0xffff);
-    else if (sumWxx > <f32>1e-30) searchRun(lattice, point, at, g, first, end, DOUBT * 225 * sumW, DOUBT * sumWxx);
-    else for (let t = first; t < end; t++) setWinner(g, t, nearest(candidates(lattice, point), candidateCount(point), at, load<f32>(t << 2, SCALES)));
+    if (point & ON_GRID) chooseAll(g, first, end, point & 0xffff);
+    else if (sumWxx > <f32>1e-30) searchRun(lattice, point, at, g, first, end);
+    else for (let t = first; t < end; t++) choose(g, t, nearestOfAll(lattice, point, at, t));
   }
 }
 
@@ -217,83 +245,164 @@ function sumLanes(v: v128): f32 {
   return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1);
 }
 
-// @ts-ignore: decorator
-@inline
-function setWinners(g: usize, first: usize, end: usize, entry: u32): void {
-  for (let t = first; t < end; t++) setWinner(g, t, entry);
+function nearestOfAll(lattice: usize, point: u32, at: usize, t: usize): u32 {
+  return nearest(candidates(lattice, point), candidateCount(point), at, load<f32>(t << 2, SCALES));
 }
 
-/** Winners of the trials first … end − 1, which round to the same point. `perScale`, `perInverse`: DOUBT · M. */
-function searchRun(
-  lattice: usize, point: u32, at: usize, g: usize, first: usize, end: usize, perScale: f32, perInverse: f32,
-): void {
+/** Winners of the trials first … end − 1, which round to the same point. */
+function searchRun(lattice: usize, point: u32, at: usize, g: usize, first: usize, end: usize): void {
   const count = winnerCount(point);
   const list = winners(lattice, point);
-  const w0 = v128.load32_splat(at, ROOT);
-  const w1 = v128.load32_splat(at, ROOT + 4);
-  const w2 = v128.load32_splat(at, ROOT + 8);
-  const w3 = v128.load32_splat(at, ROOT + 12);
-  const b0 = v128.load32_splat(0, TWICE);
-  const b1 = v128.load32_splat(0, TWICE + 4);
-  const b2 = v128.load32_splat(0, TWICE + 8);
-  const b3 = v128.load32_splat(0, TWICE + 12);
-  const s = v128.load32_splat(first << 2, SCALES);
-  const r = v128.load32_splat(end << 2, SCALES - 4);
-  let leastS = f32x4.splat(f32.MAX_VALUE);
-  let leastR = leastS;
-  const stop = <usize>((count + 3) >>> 2) << 5;
-  for (let p = list, to: usize = 0; to < stop; p += LIST_BLOCK, to += 32) {
-    const bytes = v128.load(p);
-    const low = i16x8.extend_low_i8x16_u(bytes);
-    const high = i16x8.extend_high_i8x16_u(bytes);
-    const q0 = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low));
-    const q1 = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(low));
-    const q2 = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(high));
-    const q3 = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(high));
-    let a = f32x4.mul(w0, f32x4.mul(q0, q0));
-    let b = f32x4.mul(b0, q0);
-    a = f32x4.add(a, f32x4.mul(w1, f32x4.mul(q1, q1)));
-    b = f32x4.add(b, f32x4.mul(b1, q1));
-    a = f32x4.add(a, f32x4.mul(w2, f32x4.mul(q2, q2)));
-    b = f32x4.add(b, f32x4.mul(b2, q2));
-    a = f32x4.add(a, f32x4.mul(w3, f32x4.mul(q3, q3)));
-    b = f32x4.add(b, f32x4.mul(b3, q3));
-    v128.store(to, a, LINES);
-    v128.store(to, b, LINES + 16);
-    leastS = f32x4.pmin(leastS, f32x4.sub(f32x4.mul(s, a), b));
-    leastR = f32x4.pmin(leastR, f32x4.sub(f32x4.mul(r, a), b));
+  makeLines(list, count, at);
+  const last = end - 1;
+  const close = closest(count, first, last);
+  const a = <u32>close;
+  const b = <u32>(close >>> 32);
+  if (a & (a - 1) || b & (b - 1)) searchEach(list, count, at, g, first, end);
+  else if (a == b) chooseAll(g, first, end, entryAt(list, ctz(a)));
+  else {
+    const middle = max(first + 1, min(last, crossing(ctz(a), ctz(b))));
+    if (middle - 1 == first && middle == last || closest(count, middle - 1, middle) == close) {
+      chooseAll(g, first, middle, entryAt(list, ctz(a)));
+      chooseAll(g, middle, end, entryAt(list, ctz(b)));
+    } else searchEach(list, count, at, g, first, end);
   }
-  const closeS = closest(s, leastS, stop, count, perScale, perInverse, first);
-  const closeR = closest(r, leastR, stop, count, perScale, perInverse, end - 1);
-  if (closeS == closeR && popcnt(closeS) == 1) setWinners(g, first, end, entryAt(list, ctz(closeS)));
-  else
-    for (let t = first; t < end; t++) {
-      const scale = v128.load32_splat(t << 2, SCALES);
-      let least = f32x4.splat(f32.MAX_VALUE);
-      for (let p: usize = 0; p < stop; p += 32) least = f32x4.pmin(least, f32x4.sub(f32x4.mul(scale, v128.load(p, LINES)), v128.load(p, LINES + 16)));
-      const close = closest(scale, least, stop, count, perScale, perInverse, t);
-      setWinner(g, t, popcnt(close) == 1 ? entryAt(list, ctz(close)) : nearest(list, count, at, load<f32>(t << 2, SCALES)));
-    }
   if (count == candidateCount(point)) return;
-  if (atThreshold(at, load<f32>(first << 2, HALVES))) setWinner(g, first, nearest(candidates(lattice, point), candidateCount(point), at, load<f32>(first << 2, SCALES)));
-  if (atThreshold(at, load<f32>(end << 2, HALVES - 4))) setWinner(g, end - 1, nearest(candidates(lattice, point), candidateCount(point), at, load<f32>(end << 2, SCALES - 4)));
+  if (atThreshold(at, load<f32>(first << 2, HALVES))) choose(g, first, nearestOfAll(lattice, point, at, first));
+  if (atThreshold(at, load<f32>(last << 2, HALVES))) choose(g, last, nearestOfAll(lattice, point, at, last));
 }
 
-/** A bit for each candidate whose scale · A − B is the least, or so close that the exact D̂ must decide. */
+/** One trial after the other. */
+function searchEach(list: usize, count: u32, at: usize, g: usize, first: usize, end: usize): void {
+  for (let t = first; t < end; t++) {
+    const close = <u32>closest(count, t, t);
+    const one = (close & (close - 1)) == 0;
+    chooseAll(g, t, t + 1, one ? entryAt(list, ctz(close)) : nearest(list, count, at, load<f32>(t << 2, SCALES)));
+  }
+}
+
+/** LINES of a list: A and B of every candidate. */
 // @ts-ignore: decorator
 @inline
-function closest(scale: v128, least: v128, stop: usize, count: u32, perScale: f32, perInverse: f32, t: usize): u32 {
-  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 2, 3, 0, 1));
-  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 1, 0, 3, 2));
-  const doubt = perScale * load<f32>(t << 2, SCALES) + perInverse * load<f32>(t << 2, INVERSES);
-  const limit = f32x4.add(least, f32x4.splat(doubt));
-  let close: u32 = 0;
-  let shift: u32 = 0;
-  for (let p: usize = 0; p < stop; p += 32, shift += 4) {
-    const value = f32x4.sub(f32x4.mul(scale, v128.load(p, LINES)), v128.load(p, LINES + 16));
-    close |= i32x4.bitmask(f32x4.le(value, limit)) << shift;
+function makeLines(list: usize, count: u32, at: usize): void {
+  const stop = <usize>((count + 7) >>> 3) << 6;
+  for (let p = list, to: usize = 0; to < stop; p += LIST_BLOCK, to += 64) {
+    let q = v128.load8x8_u(p);
+    let w = v128.load32_splat(at, ROOT);
+    let wx = v128.load32_splat(0, TWICE);
+    let l = low(q);
+    let h = high(q);
+    let a = f32x4.mul(w, f32x4.mul(l, l));
+    let c = f32x4.mul(w, f32x4.mul(h, h));
+    let b = f32x4.mul(wx, l);
+    let d = f32x4.mul(wx, h);
+    q = v128.load8x8_u(p, 8);
+    w = v128.load32_splat(at, ROOT + 4);
+    wx = v128.load32_splat(0, TWICE + 4);
+    l = low(q);
+    h = high(q);
+    a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+    b = f32x4.add(b, f32x4.mul(wx, l));
+    d = f32x4.add(d, f32x4.mul(wx, h));
+    q = v128.load8x8_u(p, 16);
+    w = v128.load32_splat(at, ROOT + 8);
+    wx = v128.load32_splat(0, TWICE + 8);
+    l = low(q);
+    h = high(q);
+    a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+    b = f32x4.add(b, f32x4.mul(wx, l));
+    d = f32x4.add(d, f32x4.mul(wx, h));
+    q = v128.load8x8_u(p, 24);
+    w = v128.load32_splat(at, ROOT + 12);
+    wx = v128.load32_splat(0, TWICE + 12);
+    l = low(q);
+    h = high(q);
+    v128.store(to, f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l))), LINES);
+    v128.store(to, f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h))), LINES + 16);
+    v128.store(to, f32x4.add(b, f32x4.mul(wx, l)), LINES + 32);
+    v128.store(to, f32x4.add(d, f32x4.mul(wx, h)), LINES + 48);
   }
-  return close & ((1 << count) - 1);
+}
+
+/**
+ * For trials t (in the low half) and u (in the high half): a bit for each candidate whose scale · A − B is the least,
+ * or so close that the exact D̂ must decide.
+ */
+function closest(count: u32, t: usize, u: usize): u64 {
+  const s = v128.load32_splat(t << 2, SCALES);
+  const r = v128.load32_splat(u << 2, SCALES);
+  const inverses = v128.shuffle<f32>(v128.load32_splat(t << 2, INVERSES), v128.load32_splat(u << 2, INVERSES), 0, 1, 4, 5);
+  const doubt = f32x4.add(
+    f32x4.mul(v128.load32_splat(0, DOUBTS), v128.shuffle<f32>(s, r, 0, 1, 4, 5)),
+    f32x4.mul(v128.load32_splat(0, DOUBTS + 4), inverses),
+  );
+  if (count > 8) return closestOfMany(count, s, r, doubt);
+  const s0 = score(s, 0);
+  const s1 = score(s, 16);
+  const r0 = score(r, 0);
+  const r1 = score(r, 16);
+  const limits = f32x4.add(leastOfBoth(f32x4.pmin(s0, s1), f32x4.pmin(r0, r1)), doubt);
+  const bits = closeBits(s0, s1, r0, r1, limits) & (0x0101 * ((1 << count) - 1));
+  return <u64>(bits & 255) | (<u64>(bits >>> 8) << 32);
+}
+
+function closestOfMany(count: u32, s: v128, r: v128, doubt: v128): u64 {
+  const stop = <usize>((count + 7) >>> 3) << 6;
+  let leastS = f32x4.splat(f32.MAX_VALUE);
+  let leastR = leastS;
+  for (let p: usize = 0; p < stop; p += 64) {
+    leastS = f32x4.pmin(leastS, f32x4.pmin(score(s, p), score(s, p + 16)));
+    leastR = f32x4.pmin(leastR, f32x4.pmin(score(r, p), score(r, p + 16)));
+  }
+  const limits = f32x4.add(leastOfBoth(leastS, leastR), doubt);
+  let closeS: u32 = 0;
+  let closeR: u32 = 0;
+  let shift: u32 = 0;
+  for (let p: usize = 0; p < stop; p += 64, shift += 8) {
+    const bits = closeBits(score(s, p), score(s, p + 16), score(r, p), score(r, p + 16), limits);
+    closeS |= (bits & 255) << shift;
+    closeR |= (bits >>> 8) << shift;
+  }
+  const valid = (1 << count) - 1;
+  return <u64>(closeS & valid) | (<u64>(closeR & valid) << 32);
+}
+
+// @ts-ignore: decorator
+@inline
+function score(scale: v128, p: usize): v128 {
+  return f32x4.sub(f32x4.mul(scale, v128.load(p, LINES)), v128.load(p, LINES + 32));
+}
+
+/** The least lane of s, twice, and of r, twice. */
+// @ts-ignore: decorator
+@inline
+function leastOfBoth(s: v128, r: v128): v128 {
+  const two = f32x4.pmin(v128.shuffle<f32>(s, r, 0, 1, 4, 5), v128.shuffle<f32>(s, r, 2, 3, 6, 7));
+  return f32x4.pmin(two, v128.shuffle<f32>(two, two, 1, 0, 3, 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function closeBits(s0: v128, s1: v128, r0: v128, r1: v128, limits: v128): u32 {
+  const s = v128.shuffle<f32>(limits, limits, 0, 0, 0, 0);
+  const r = v128.shuffle<f32>(limits, limits, 2, 2, 2, 2);
+  const a = i16x8.narrow_i32x4_s(f32x4.le(s0, s), f32x4.le(s1, s));
+  const b = i16x8.narrow_i32x4_s(f32x4.le(r0, r), f32x4.le(r1, r));
+  return i8x16.bitmask(i8x16.narrow_i16x8_s(a, b));
+}
+
+/** About the first trial in which candidate b is nearer than a. */
+// @ts-ignore: decorator
+@inline
+function crossing(a: u32, b: u32): usize {
+  const p = (<usize>(a & 24) << 3) + (<usize>(a & 7) << 2);
+  const q = (<usize>(b & 24) << 3) + (<usize>(b & 7) << 2);
+  const inverse = (load<f32>(p, LINES) - load<f32>(q, LINES)) / (load<f32>(p, LINES + 32) - load<f32>(q, LINES + 32));
+  const trial = (inverse - load<f32>(0, INVERSES)) * load<f32>(0, PER_INVERSE);
+  // Not a plain conversion, which traps on what is no integer of 32 bits.
+  return max(0, i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.splat(trial)), 0)) + 1;
 }
 
 /** Whether x / 2 scale of an element lies on a threshold between two levels, or as good as. */

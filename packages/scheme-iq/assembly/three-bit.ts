@@ -10,8 +10,8 @@
 import { nearestInt } from "@fewbit/assembly";
 import { ROWS } from "./three-bit-lattice";
 import {
-  EMPTY, ENTRIES, FITTED, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, REFUSED, ROOT, SCALES, SEVEN, SIGNS,
-  SUB_SCALES, SUMS_QQ, SUMS_QX, W, WINNERS, WX, X,
+  CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, PER_INVERSE,
+  REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, W, WINNERS, WX, X,
 } from "./three-bit-scratch";
 import { offGrid, searchOnce, searchOncePlainly, searchPlainly, searchTrials } from "./three-bit-search";
 
@@ -123,19 +123,23 @@ export function fitSubBlock(lattice: usize, j: usize, trials: usize, floor: f32,
   const span = regularSpan(at, largest);
   if (span > 0) searchTrials(lattice, at, trials);
   else searchPlainly(lattice, at, trials);
-  const best = bestTrial(lattice, at, trials);
+  const best = bestChoice(lattice, at, trials);
   let scale = largest / <f32>15;
-  if (best >= 0) scale = load<f32>(best << 2, SUMS_QX) / load<f32>(best << 2, SUMS_QQ);
-  v128.store(FITTED << 4, best < 0 ? i32x4.splat(0) : v128.load(best << 4, WINNERS), WINNERS);
-  const off = best < 0 ? (all ? 255 : 0) : offGrid(lattice, best);
-  if (off && scale > 0) scale = fitAgain(lattice, at, scale, all ? 255 : off, span > 0 && span < scale * 1e6);
+  let off: u32 = all ? 255 : 0;
+  let entries = i32x4.splat(0);
+  if (best >= 0) {
+    scale = load<f32>(best << 2, SUMS_QX) / load<f32>(best << 2, SUMS_QQ);
+    off = offGrid(lattice, trialOf(best));
+    entries = v128.load(best << 4, DISTINCT);
+  }
+  v128.store(j << 4, entries, ENTRIES);
+  if (off && scale > 0) scale = fitAgain(lattice, j, scale, all ? 255 : off, span > 0 && span < scale * 1e6);
   if (scale < 0) {
     scale = -scale;
     store<u32>(j << 2, ~load<u32>(j << 2, SIGNS), SIGNS);
   }
   if (scale != scale) store<u32>(0, 1, REFUSED);
   store<f32>(j << 2, scale, SUB_SCALES);
-  v128.store(j << 4, v128.load(FITTED << 4, WINNERS), ENTRIES);
 }
 
 // @ts-ignore: decorator
@@ -176,39 +180,118 @@ function makeScales(largest: f32, trials: usize): void {
     v128.store(p, f32x4.mul(f32x4.splat(0.5), inverse), HALVES);
     v128.store(p, f32x4.div(f32x4.splat(1), inverse), SCALES);
   }
+  store<f32>(0, <f32>1 / (load<f32>(0, INVERSES + 4) - load<f32>(0, INVERSES)), PER_INVERSE);
 }
 
-/** The best trial, or -1 if there is none. */
-function bestTrial(lattice: usize, at: usize, trials: usize): i32 {
-  for (let t = trials; t & 3; t++) v128.store(t << 4, v128.load(t << 4, WINNERS - 16), WINNERS);
-  for (let t: usize = 0; t < trials; t += 4) sumFour(lattice + ROWS, at, t);
+/**
+ * Lists the distinct choices of entries, and finds the best: returns its place, or -1 if there is none.
+ *
+ * llama.cpp accepts a trial if (Σ w x q)² > best · Σ w q q, and then sets best = scale · Σ w x q. Trials that lead to the
+ * same entries follow each other and have the same sums.
+ */
+function bestChoice(lattice: usize, at: usize, trials: usize): i32 {
+  turn(trials);
+  const count = listDistinct(trials);
+  for (let d: usize = 0; d < count; d += 4) sumFour(lattice + ROWS, at, d);
   let found = -1;
   let best: f32 = 0;
-  for (let t: usize = 0; t < trials; t++) {
-    const qx = load<f32>(t << 2, SUMS_QX);
-    const qq = load<f32>(t << 2, SUMS_QQ);
+  for (let d: usize = 0; d < count; d++) {
+    const qx = load<f32>(d << 2, SUMS_QX);
+    const qq = load<f32>(d << 2, SUMS_QQ);
     if (!(qq > 0 && qx * qx > best * qq)) continue;
     best = (qx / qq) * qx;
-    found = <i32>t;
+    found = <i32>d;
   }
   return found;
 }
 
-/** Sums over the sub-block for the winners of four trials, one in each lane. */
-function sumFour(rows: usize, at: usize, t: usize): void {
+/** From entries of a group in all trials, CHOSEN, to entries of all groups in a trial, WINNERS. */
+function turn(trials: usize): void {
+  for (let t: usize = 0; t < trials; t += 8) {
+    const p = t << 1;
+    const a = v128.load(p, CHOSEN);
+    const b = v128.load(p, CHOSEN + CHOSEN_BYTES);
+    const c = v128.load(p, CHOSEN + 2 * CHOSEN_BYTES);
+    const d = v128.load(p, CHOSEN + 3 * CHOSEN_BYTES);
+    const e = v128.load(p, CHOSEN + 4 * CHOSEN_BYTES);
+    const f = v128.load(p, CHOSEN + 5 * CHOSEN_BYTES);
+    const g = v128.load(p, CHOSEN + 6 * CHOSEN_BYTES);
+    const h = v128.load(p, CHOSEN + 7 * CHOSEN_BYTES);
+    turnHalf(
+      t << 4,
+      v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11),
+      v128.shuffle<i16>(c, d, 0, 8, 1, 9, 2, 10, 3, 11),
+      v128.shuffle<i16>(e, f, 0, 8, 1, 9, 2, 10, 3, 11),
+      v128.shuffle<i16>(g, h, 0, 8, 1, 9, 2, 10, 3, 11),
+    );
+    turnHalf(
+      (t << 4) + 64,
+      v128.shuffle<i16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15),
+      v128.shuffle<i16>(c, d, 4, 12, 5, 13, 6, 14, 7, 15),
+      v128.shuffle<i16>(e, f, 4, 12, 5, 13, 6, 14, 7, 15),
+      v128.shuffle<i16>(g, h, 4, 12, 5, 13, 6, 14, 7, 15),
+    );
+  }
+}
+
+/** Four trials from pairs of groups. */
+// @ts-ignore: decorator
+@inline
+function turnHalf(to: usize, ab: v128, cd: v128, ef: v128, gh: v128): void {
+  const a = v128.shuffle<i32>(ab, cd, 0, 4, 1, 5);
+  const b = v128.shuffle<i32>(ef, gh, 0, 4, 1, 5);
+  const c = v128.shuffle<i32>(ab, cd, 2, 6, 3, 7);
+  const d = v128.shuffle<i32>(ef, gh, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<i64>(a, b, 0, 2), WINNERS);
+  v128.store(to, v128.shuffle<i64>(a, b, 1, 3), WINNERS + 16);
+  v128.store(to, v128.shuffle<i64>(c, d, 0, 2), WINNERS + 32);
+  v128.store(to, v128.shuffle<i64>(c, d, 1, 3), WINNERS + 48);
+}
+
+/** Returns how many there are; the last is repeated up to a multiple of four. */
+function listDistinct(trials: usize): usize {
+  let before = v128.load(0, WINNERS);
+  v128.store(0, before, DISTINCT);
+  store<u8>(0, 0, FIRSTS);
+  let count: usize = 1;
+  for (let t: usize = 1; t < trials; t++) {
+    const entries = v128.load(t << 4, WINNERS);
+    // Always written, counted if it differs: a branch would often be mispredicted.
+    v128.store(count << 4, entries, DISTINCT);
+    store<u8>(count, <u8>t, FIRSTS);
+    count += <usize>v128.any_true(v128.xor(entries, before));
+    before = entries;
+  }
+  store<u8>(count, <u8>trials, FIRSTS);
+  for (let d = count; d & 3; d++) v128.store(d << 4, before, DISTINCT);
+  return count;
+}
+
+/**
+ * The trial that llama.cpp takes of those that lead to choice d. They have equal sums, so that the first counts, or, if
+ * rounding makes a choice better than itself, the last: they may differ in whether groups are on the grid.
+ */
+function trialOf(d: usize): usize {
+  const qx = load<f32>(d << 2, SUMS_QX);
+  const qq = load<f32>(d << 2, SUMS_QQ);
+  return qx * qx > (qx / qq) * qx * qq ? <usize>load<u8>(d, FIRSTS + 1) - 1 : load<u8>(d, FIRSTS);
+}
+
+/** Sums over the sub-block for choices d … d + 3, one in each lane. */
+function sumFour(rows: usize, at: usize, d: usize): void {
   let qx = f32x4.splat(0);
   let qq = f32x4.splat(0);
-  const first = t << 4;
+  const first = d << 4;
   for (let g: usize = 0; g < 8; g++) {
-    const winner = first + (g << 1);
-    const a = v128.load(rows + (<usize>load<u16>(winner, WINNERS) << 4));
-    const b = v128.load(rows + (<usize>load<u16>(winner, WINNERS + 16) << 4));
-    const c = v128.load(rows + (<usize>load<u16>(winner, WINNERS + 32) << 4));
-    const d = v128.load(rows + (<usize>load<u16>(winner, WINNERS + 48) << 4));
+    const from = first + (g << 1);
+    const a = v128.load(rows + (<usize>load<u16>(from, DISTINCT) << 4));
+    const b = v128.load(rows + (<usize>load<u16>(from, DISTINCT + 16) << 4));
+    const c = v128.load(rows + (<usize>load<u16>(from, DISTINCT + 32) << 4));
+    const e = v128.load(rows + (<usize>load<u16>(from, DISTINCT + 48) << 4));
     const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-    const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+    const cd = v128.shuffle<f32>(c, e, 0, 4, 1, 5);
     const ab2 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-    const cd2 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+    const cd2 = v128.shuffle<f32>(c, e, 2, 6, 3, 7);
     const q0 = v128.shuffle<f64>(ab, cd, 0, 2);
     const q1 = v128.shuffle<f64>(ab, cd, 1, 3);
     const q2 = v128.shuffle<f64>(ab2, cd2, 0, 2);
@@ -223,23 +306,24 @@ function sumFour(rows: usize, at: usize, t: usize): void {
     qx = f32x4.add(qx, f32x4.mul(v128.load32_splat(p, WX + 12), q3));
     qq = f32x4.add(qq, f32x4.mul(f32x4.mul(v128.load32_splat(p, W + 12), q3), q3));
   }
-  v128.store(t << 2, qx, SUMS_QX);
-  v128.store(t << 2, qq, SUMS_QQ);
+  v128.store(d << 2, qx, SUMS_QX);
+  v128.store(d << 2, qq, SUMS_QQ);
 }
 
 /** Gives each of these groups the entry nearest under this scale. Returns the scale that suits best then. */
-function fitAgain(lattice: usize, at: usize, scale: f32, groups: u32, regular: bool): f32 {
+function fitAgain(lattice: usize, j: usize, scale: f32, groups: u32, regular: bool): f32 {
+  const at = j << 7;
   for (; groups; groups &= groups - 1) {
     const g = <usize>ctz(groups);
     const group = at + (g << 4);
     const entry = regular ? searchOnce(lattice, group, scale) : searchOncePlainly(lattice, group, scale);
-    store<u16>(g << 1, <u16>entry, WINNERS + (FITTED << 4));
+    store<u16>((j << 4) + (g << 1), <u16>entry, ENTRIES);
   }
-  const entries = v128.load(FITTED << 4, WINNERS);
-  for (let p: usize = 16; p < 64; p += 16) v128.store(p, entries, WINNERS + (FITTED << 4));
-  sumFour(lattice + ROWS, at, FITTED);
-  const qq = load<f32>(FITTED << 2, SUMS_QQ);
-  return qq > 0 ? load<f32>(FITTED << 2, SUMS_QX) / qq : scale;
+  const entries = v128.load(j << 4, ENTRIES);
+  for (let p: usize = 0; p < 64; p += 16) v128.store(p, entries, DISTINCT);
+  sumFour(lattice + ROWS, at, 0);
+  const qq = load<f32>(0, SUMS_QQ);
+  return qq > 0 ? load<f32>(0, SUMS_QX) / qq : scale;
 }
 
 /** Of the super-block's eight sub-blocks. */
