@@ -1,5 +1,6 @@
 // JSON with everything that JSON.parse forgets: where a value stands, keys that occur twice, numbers as they are
-// written, and how deep it goes. JSON.parse still decodes every string, so that escapes and controls are its business.
+// written, and how deep it goes. JSON.parse still decodes what is special in a string: escapes and controls are its
+// business.
 import { quoted } from "./text.js";
 
 /** A value and the index of its first character; of a string, of the character behind its quote. */
@@ -32,6 +33,8 @@ export const MAX_ITEMS = 64;
 const MAX_MEMBERS = 2_000_000;
 
 const number = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+/** What JSON.parse must decode or refuse; most strings have nothing of it. */
+const special = /[\\\x00-\x1f]/;
 const word = /true|false|null/y;
 
 /** Reads one JSON text whose root is an object. */
@@ -50,8 +53,9 @@ export class JsonReader {
   *members(): Generator<readonly [key: string, member: Member]> {
     this.#root = this.#skip();
     if (this.text[this.#root] !== "{") this.#unexpected("an object");
-    const keys = new Map<string, number>();
-    for (const key of this.#keys(1, keys)) {
+    const seen = new Set<string>();
+    for (const key of this.#keys(1, seen)) {
+      seen.add(key.name);
       this.#members = 0;
       yield [key.name, { at: key.at, value: this.#value(2) }];
     }
@@ -63,8 +67,7 @@ export class JsonReader {
     switch (this.text[at]) {
       case "{": {
         const members = new Map<string, Member>();
-        const keys = new Map<string, number>();
-        for (const key of this.#keys(depth, keys))
+        for (const key of this.#keys(depth, members))
           members.set(key.name, { at: key.at, value: this.#value(depth + 1) });
         return { kind: "object", at, members };
       }
@@ -90,14 +93,12 @@ export class JsonReader {
   }
 
   /** The keys of the object that begins here; the value of each must be read before the next is asked for. */
-  *#keys(depth: number, seen: Map<string, number>): Generator<{ name: string; at: number }> {
+  *#keys(depth: number, seen: { has(key: string): boolean }): Generator<{ name: string; at: number }> {
     for (const _ of this.#list("}", depth)) {
       const at = this.#at + 1;
       if (this.text[this.#at] !== '"') this.#unexpected("a key");
       const name = this.#string();
-      const earlier = seen.get(name);
-      if (earlier !== undefined) this.problem("duplicate", `${quoted(name)} occurs twice`, at);
-      seen.set(name, at);
+      if (seen.has(name)) this.problem("duplicate", `${quoted(name)} occurs twice`, at);
       if (++this.#members > MAX_MEMBERS)
         this.problem("syntax", `there are more than ${MAX_MEMBERS} entries in one object`, at);
       this.#skip();
@@ -135,6 +136,8 @@ export class JsonReader {
       if (end < 0) this.#endsEarly();
     } while (this.#escaped(end));
     this.#at = end + 1;
+    const plain = this.text.slice(start + 1, end);
+    if (!special.test(plain)) return plain;
     try {
       return JSON.parse(this.text.slice(start, end + 1)) as string;
     } catch {
@@ -156,7 +159,9 @@ export class JsonReader {
   #match(token: RegExp): string | undefined {
     token.lastIndex = this.#at;
     const found = token.exec(this.text)?.[0];
-    this.#at += found?.length ?? 0;
+    if (found === undefined) return undefined;
+    this.#at += found.length;
+    if (/[\w.+-]/.test(this.text[this.#at] ?? "")) this.#unexpected("the end of a value");
     return found;
   }
 

@@ -34,6 +34,9 @@ export interface Scan {
   readonly warnings: readonly string[];
 }
 
+/** A name may be as long as a header; an error need not. */
+const MAX_SHOWN = 256;
+
 const AGAIN = "Download or write the file again.";
 
 /**
@@ -83,20 +86,11 @@ export async function scan(source: Source): Promise<Scan> {
   return new HeaderScan(text, file, PREFIX_BYTES + Number(length), source.size).run();
 }
 
-interface Entry {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly begin: number;
-  readonly end: number;
-  /** Indices into the text. */
-  readonly nameAt: number;
-  readonly offsetsAt: number;
-}
-
 class HeaderScan {
   readonly #offsets: Offsets;
-  readonly #entries: Entry[] = [];
+  readonly #tensors: ScannedTensor[] = [];
+  /** Of each tensor, the index into the text of its data_offsets. */
+  readonly #offsetsAt: number[] = [];
   #metadata: MetadataEntry[] = [];
   #unknownFields = 0;
   /** The entry being read, such as `tensor[3]`, and its name. */
@@ -114,7 +108,7 @@ class HeaderScan {
 
   /** `at` is an index into the text. */
   #fail(code: ErrorCode, message: string, at: number, field = "", remedy = AGAIN): never {
-    const tensor = this.#tensor === undefined ? {} : { tensor: this.#tensor };
+    const tensor = this.#tensor === undefined ? {} : { tensor: this.#tensor.slice(0, MAX_SHOWN) };
     const offset = PREFIX_BYTES + this.#offsets.of(at);
     throw new FewbitError(
       code,
@@ -135,9 +129,9 @@ class HeaderScan {
         this.#record = METADATA;
         this.#readMetadata(member.value);
       } else {
-        this.#record = `tensor[${this.#entries.length}]`;
+        this.#record = `tensor[${this.#tensors.length}]`;
         this.#tensor = name;
-        this.#entries.push(this.#entry(name, member));
+        this.#tensors.push(this.#entry(name, member));
       }
       this.#record = "header";
       this.#tensor = undefined;
@@ -153,14 +147,7 @@ class HeaderScan {
       );
     return {
       metadata: this.#metadata,
-      tensors: this.#entries.map(({ name, shape, dtype, begin, end, nameAt }) => ({
-        name,
-        shape,
-        dtype,
-        offset: this.dataOffset + begin,
-        bytes: end - begin,
-        record: PREFIX_BYTES + this.#offsets.of(nameAt),
-      })),
+      tensors: this.#tensors,
       dataOffset: this.dataOffset,
       warnings,
     };
@@ -187,7 +174,7 @@ class HeaderScan {
     });
   }
 
-  #entry(name: string, { at, value }: Member): Entry {
+  #entry(name: string, { at, value }: Member): ScannedTensor {
     if (!wellFormed(name))
       this.#fail(
         "E_ST_NAME",
@@ -222,13 +209,15 @@ class HeaderScan {
         "Write the file again with one of these, or update fewbit.",
       );
     const dims = this.#dims(name, shape);
+    const { items } = shape as Json & { kind: "array" };
+    const said = (): string => `[${items.map(described).join(", ")}]`;
     const [begin, end] = this.#dataOffsets(name, offsets);
     const elements = dims.reduce((a, b) => a * b, 1n);
     // Zeros last, so that they cannot hide a product that other readers see overflow.
     if (dims.filter((dim) => dim > 0n).reduce((a, b) => a * b, BigInt(bits)) > MAX_COUNT)
       this.#fail(
         "E_ST_SHAPE",
-        `The tensor ${quoted(name)} of [${dims.join(", ")}] has more bits than 64-bit numbers can count.`,
+        `The tensor ${quoted(name)} of ${said()} has more bits than 64-bit numbers can count.`,
         shape.at,
         ".shape",
       );
@@ -245,7 +234,7 @@ class HeaderScan {
         this.#fail(
           "E_ST_SHAPE",
           `The tensor ${quoted(name)} has a dimension of ${dim}, which no file can hold.`,
-          (shape as Json & { kind: "array" }).items[i]!.at,
+          items[i]!.at,
           `.shape[${i}]`,
         );
     const wanted = elements * BigInt(bits);
@@ -259,18 +248,18 @@ class HeaderScan {
     if (wanted / 8n !== end - begin)
       this.#fail(
         "E_ST_SIZE",
-        `The tensor ${quoted(name)} of [${dims.join(", ")}] × ${dtype.value} takes ${wanted / 8n} bytes; its offsets give it ${end - begin}.`,
+        `The tensor ${quoted(name)} of ${said()} × ${dtype.value} takes ${wanted / 8n} bytes; its offsets give it ${end - begin}.`,
         offsets.at,
         ".data_offsets",
       );
+    this.#offsetsAt.push(offsets.at);
     return {
       name,
-      dtype: dtype.value,
       shape: dims.map(Number),
-      begin: Number(begin),
-      end: Number(end),
-      nameAt: at,
-      offsetsAt: offsets.at,
+      dtype: dtype.value,
+      offset: this.dataOffset + Number(begin),
+      bytes: Number(end - begin),
+      record: PREFIX_BYTES + this.#offsets.of(at),
     };
   }
 
@@ -331,45 +320,45 @@ class HeaderScan {
 
   /** In the order of their data, tensors must follow each other without a gap, from the first byte to the last. */
   #checkData(): void {
-    const entries = this.#entries;
-    const order = entries.map((_, i) => i);
-    order.sort((a, b) => entries[a]!.begin - entries[b]!.begin || entries[a]!.end - entries[b]!.end || a - b);
+    const tensors = this.#tensors;
+    const order = tensors.map((_, i) => i);
+    order.sort(
+      (a, b) => tensors[a]!.offset - tensors[b]!.offset || tensors[a]!.bytes - tensors[b]!.bytes || a - b,
+    );
     let previous: number | undefined;
-    let expected = 0;
+    let expected = this.dataOffset;
     for (const i of order) {
-      const { name, begin, end } = entries[i]!;
-      if (begin < expected) {
-        const other = entries[previous!]!.name;
+      const { name, offset, bytes } = tensors[i]!;
+      if (offset < expected)
         // The later of the two in the header is the one too many.
         this.#failAt(
           Math.max(i, previous!),
           "E_ST_OVERLAP",
-          `The data of ${quoted(other)} and of ${quoted(name)} overlap at offset ${begin}.`,
+          `The data of ${quoted(tensors[previous!]!.name)} and of ${quoted(name)} overlap at offset ${offset - this.dataOffset}.`,
         );
-      }
-      if (begin > expected)
+      if (offset > expected)
         this.#failAt(
           i,
           "E_ST_HOLE",
-          `There are ${begin - expected} unexplained bytes before the data of ${quoted(name)}, at offset ${expected}.`,
+          `There are ${offset - expected} unexplained bytes before the data of ${quoted(name)}, at offset ${expected - this.dataOffset}.`,
         );
-      expected = end;
+      expected = offset + bytes;
       previous = i;
     }
-    const trailing = this.size - this.dataOffset - expected;
+    const trailing = this.size - expected;
     if (trailing > 0)
       throw new FewbitError(
         "E_ST_TRAILING",
         `${trailing} bytes follow the last tensor; the format allows none.`,
-        { file: this.file, offset: this.dataOffset + expected, key: "data" },
+        { file: this.file, offset: expected, key: "data" },
         "Download or write the file again; do not trust it as it is.",
       );
   }
 
   #failAt(i: number, code: ErrorCode, message: string): never {
     this.#record = `tensor[${i}]`;
-    this.#tensor = this.#entries[i]!.name;
-    return this.#fail(code, message, this.#entries[i]!.offsetsAt, ".data_offsets");
+    this.#tensor = this.#tensors[i]!.name;
+    return this.#fail(code, message, this.#offsetsAt[i]!, ".data_offsets");
   }
 }
 

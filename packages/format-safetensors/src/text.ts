@@ -14,24 +14,20 @@ export function decode(bytes: Uint8Array): string | undefined {
 
 /** Where the first sequence begins that is not UTF-8: a decoder says only that there is one. */
 export function firstInvalid(bytes: Uint8Array): number {
-  // As a stream, a prefix is refused exactly when it holds a wrong byte; one that is merely cut is not.
-  const characters = (length: number): string | undefined => {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const BLOCK = 1 << 12;
+  let valid = 0; // bytes of whole characters so far
+  for (let start = 0; start < bytes.length; start += BLOCK) {
     try {
-      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, length), {
-        stream: true,
-      });
+      valid += encode(decoder.decode(bytes.subarray(start, start + BLOCK), { stream: true })).length;
     } catch {
-      return undefined;
+      break;
     }
-  };
-  let good = 0;
-  let bad = bytes.length + 1;
-  while (bad - good > 1) {
-    const middle = (good + bad) >>> 1;
-    if (characters(middle) === undefined) bad = middle;
-    else good = middle;
   }
-  return encode(characters(good)!).length;
+  // Within a block: the longest run of whole characters that is text.
+  let end = Math.min(bytes.length, valid + 2 * BLOCK);
+  while (decode(bytes.subarray(valid, end)) === undefined) end--;
+  return end;
 }
 
 /** Byte offsets of characters, in UTF-8. Fast where they are asked for in rising order. */
