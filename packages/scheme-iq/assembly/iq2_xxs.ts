@@ -50,7 +50,7 @@ const LATTICE: usize = memory.data(<i32>(LISTS + LIST_BLOCK * LIST_BLOCKS), 64);
 const MAGNITUDES: usize = memory.data(256 * 8, 8);
 /** 5 + 0.1 t, t = -6 … 6, and three more to fill the vector. */
 const STEPS: usize = memory.data(16 * 4, 16);
-const FIXED_UP_TO: usize = 0x5700; // per group: the inverse scale that its numbers are fixed for, or 0
+const SEARCHED: usize = 0x5700; // u32 per group: trials by `searchGroup`
 
 export function iq2_xxs_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
   buildLattice(LATTICE, IQ2_XXS_CODEBOOK, IQ2_XXS_ENTRIES, 2);
@@ -126,10 +126,10 @@ function searchThirtyTwo(j: usize, first: f32): f32 {
   for (let k: usize = 0; k < 4; k++)
     if (sane && fixGroup(k, x + (k << 5), highest)) {
       searchGroup(LATTICE, k, x + (k << 5), TRIALS);
-      store<f32>(k << 2, highest, FIXED_UP_TO);
+      store<u32>(k << 2, TRIALS, SEARCHED);
     } else {
       for (let t: u32 = 0; t < TRIALS; t++) searchTrial(LATTICE, k, x + (k << 5), t);
-      store<f32>(k << 2, 0, FIXED_UP_TO);
+      store<u32>(k << 2, 0, SEARCHED);
     }
 
   const count = sumTrials(LATTICE, x, 4, TRIALS);
@@ -148,7 +148,7 @@ function searchThirtyTwo(j: usize, first: f32): f32 {
   if (scale > 0) {
     const inverse: f32 = <f32>1 / scale;
     for (let k: usize = 0; k < 4; k++) {
-      const found = searchFitted(LATTICE, k, x + (k << 5), inverse, scale, load<f32>(k << 2, FIXED_UP_TO));
+      const found = searchFitted(LATTICE, k, x + (k << 5), inverse, scale, load<u32>(k << 2, SEARCHED), span);
       if (found == NONE) refuseBlock();
       store<u16>(out + (k << 1), <u16>found);
     }

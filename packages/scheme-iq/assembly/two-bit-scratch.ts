@@ -20,12 +20,12 @@ export const SUMS_QQ: usize = 0x4380; // 24 floats: Σ w q q
 // Per group of eight elements, four at most.
 export const FIRST: usize = 0x4400; // u32: number of the point that the group rounds to before all trials
 export const BREAKS: usize = 0x4410; // u32: bit t: trial t rounds to another point than trial t − 1
-export const NEAR: usize = 0x4420; // u32: bit t: in trial t an element lies on a threshold, or as good as
+export const UNIQUES: usize = 0x4420; // u32: bit t: the winner of trial t is one by a clear margin
 export const STEPS: usize = 0x4440; // 64 bytes per group: u16 per trial: what the point's number grows by
 export const FIXED: usize = 0x4540; // 6 vectors per group: see two-bit-search.ts
 export const FIXED_BYTES: usize = 96;
 
-export const TABLES: usize = 0x4700; // 8 vectors: costs of pairs of coordinates
+export const TABLES: usize = 0x4700; // 10 vectors: costs of pairs of coordinates at two scales
 export const SCORES: usize = 0x4800; // 4 vectors per list block, 9 blocks at most
 
 // The result of a super-block.

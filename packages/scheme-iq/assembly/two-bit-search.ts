@@ -7,29 +7,32 @@
 // for each of 13 or 19 trial scales. Here most of that is settled in 16-bit integers.
 //
 // Scores. Let y = x / scale. Relative to a point all of 3s, D(q) / (4 scale²) changes in each coordinate by w (y − 2)
-// at 1, by nothing at 3, by w (4 − y) at 5. With W = w · K these costs are rounded to integers and added: score(q).
-// K = 32000 / Σ w (4 + |y|), with the largest y of all trials, keeps every sum of rounded costs below 32000 + 8 · ½ and
-// so within 16 bits. Costs of pairs of coordinates form tables of eight entries of 16 bits, the ninth, (3, 3), being 0:
-// one swizzle looks up eight candidates.
+// at 1, by nothing at 3, by w (4 − y) at 5. These costs, with W = K w for w, are added for pairs of coordinates and
+// rounded to integers: a table per pair of eight entries of 16 bits, the ninth, (3, 3), being 0. One swizzle looks up
+// eight candidates. The sum over the pairs, less the sum of the smallest costs of each coordinate, is the score:
+// what q costs beyond the point that y rounds to, from 0 to Σ W β, β = max(6, |2 y − 6|) being the most that a
+// coordinate can cost beyond its smallest. K = 65000 / Σ w β, β with the y of the smallest trial scale, keeps scores
+// within 16 bits, and sums may wrap on the way.
 //
-// Error. Rounding moves a score by at most 8 · ½, the difference of two by 8. llama.cpp's D̂ differs from D by at most
+// Error. Rounding moves a score by at most 4 · ½, the difference of two by 4. llama.cpp's D̂ differs from D by at most
 // u (10 |ρ| + 11 ρ²) w scale² in each coordinate, u = 2⁻²⁴, ρ = q − y: one rounding of scale · q, which ρ sees
-// magnified by q / ρ ≤ 5 / ρ, twice, and 11 roundings of the term or of sums that contain it. In units of the score that
-// is W u (10 |ρ| + 11 ρ²) / 4, and with |y| ≤ Y = 100, |ρ| ≤ |y| + 5 and Σ W (4 + |y|) ≤ 32000 the sum over the
-// coordinates is below 2.75 u · 105 · 40000 + 2.5 u · 40000 < 0.7. The costs are computed in single precision from the
-// inverse of the scale, itself rounded: relative errors of 4 u on sums of at most 32000, below 0.01. So if two scores
-// differ by more than 8 + 2 · 0.7 + 0.02 < 10, D̂ differs in the same direction. All candidates within TIE = 10 of the
-// smallest score are compared as llama.cpp does it. Underflow: one unit of the score is 4 scale² / K of D, kept above
-// 1e-34 by `fixGroup`, where the smallest subnormal is 1.4e-45; overflow likewise.
+// magnified by q / |ρ| ≤ 5 / |ρ|, twice, and 11 roundings of the term or of sums that contain it. In units of the score
+// that is W u (10 |ρ| + 11 ρ²) / 4. With |ρ| ≤ |y − 3| + 2 ≤ 5 β / 6, with |y| ≤ FAR = 30 and so |ρ| ≤ 35, and with
+// Σ W β ≤ 65000, the sum over the coordinates is below 2.75 u · 35 · 54167 + 2.5 u · 54167 < 0.33. The costs are computed
+// in single precision from the inverse of the scale, itself rounded: less than 10 u Σ W (|y| + 4) < 0.06. So if two
+// scores differ by 5 > 4 + 2 · 0.33 + 2 · 0.06, D̂ differs in the same direction. All candidates within TIE = 4 of the
+// smallest score are compared as llama.cpp does it. Underflow: one unit of the score is 4 scale² / K of D, which
+// `fixGroup` keeps above 1e-30, where the smallest subnormal is 1.4e-45; overflow likewise.
 //
-// Left-out candidates (two-bit-lattice.ts). Candidate b crosses all thresholds from the point that a crosses, and more. If in
-// each coordinate the computed |scale q − x| is no smaller for b than for a, so is each computed term, and, rounding
-// being monotonic, each partial sum: D̂(b) ≥ D̂(a), and a comes first. A coordinate can break this only if x lies at the
-// threshold 2 scale or 4 scale to within rounding, 40 u scale: where |y − 2| or |y − 4| is below SLACK = 1e-5, 168 u, all
-// candidates are compared (`nearestOfAll`).
+// Left-out candidates (two-bit-lattice.ts). Candidate b crosses all thresholds from the point that a crosses, and more.
+// Each further threshold, 2 or 4 in one coordinate, costs W |y − 2| or W |y − 4|. If these are at least 1 the difference
+// of D exceeds the error of D̂, 2 · 0.33 + 2 · 0.06. Sums of levels are even for all entries of the two codebooks that are
+// searched in two shells, so b crosses two more thresholds at least: only where two of the sixteen thresholds of a group
+// cost less than CLOSE = 1 are all candidates compared (`nearestOfAll`).
 //
-// Runs of trials. While trials round to the same point their candidates are the same, and every score is linear in
-// 1 / scale. If the same candidate wins by more than TIE at both ends of a run, it does so in between.
+// Runs of trials. While trials round to the same point their candidates are the same, and every score and the cost of
+// every threshold is linear in 1 / scale. If the same candidate wins by more than TIE at both ends of a run, it does so
+// in between; if a threshold costs less than CLOSE in between, it does so at one end.
 import { nearestInt } from "@fewbit/assembly";
 import { CODES, LISTS, LIST_BLOCK, MASKS, NEAREST, ON_GRID, ROWS, entriesAt, measure, numberOf, shellsOf, sizeOf } from "./two-bit-lattice";
 import {
@@ -39,27 +42,27 @@ import {
   FIXED,
   FIXED_BYTES,
   INVERSES,
-  NEAR,
   ON_GRID_BIT,
   ROOT,
   SCALES,
   SCORES,
   STEPS,
   TABLES,
+  UNIQUES,
   WINNERS,
   X,
 } from "./two-bit-scratch";
 
-const TIE: i32 = 10;
-const SLACK: f32 = 1e-5;
+const TIE: i32 = 4;
+const CLOSE: f32 = 1;
 /** Beyond this |x / scale| everything is compared as llama.cpp does it. */
-export const FAR: f32 = 100;
+export const FAR: f32 = 30;
 /** No candidate has a finite distance: llama.cpp gives up here. */
 export const NONE: u32 = 0xffffffff;
 
 // Constants that must come from memory: V8 would build a literal anew at every use in a loop.
 const MAGIC: usize = memory.data<f32>([12582912, 12582912, 12582912, 12582912], 16);
-const MAGIC_BITS: usize = memory.data<u32>([0x4b400000, 0x4b400000, 0x4b400000, 0x4b400000], 16);
+const LOW_HALVES: usize = memory.data<u32>([0xffff, 0xffff, 0xffff, 0xffff], 16);
 const ODD_BYTES: usize = memory.data<u16>([0x100, 0x100, 0x100, 0x100, 0x100, 0x100, 0x100, 0x100], 16);
 
 /** 3^j. */
@@ -121,18 +124,17 @@ export function fixGroup(group: usize, x: usize, highest: f32): bool {
   const w1 = v128.load(x, ROOT + 16);
   const x0 = v128.load(x, X);
   const x1 = v128.load(x, X + 16);
-  const inverse = f32x4.splat(highest);
-  const four = f32x4.splat(4);
-  const sums = f32x4.add(
-    f32x4.mul(w0, f32x4.add(four, f32x4.mul(inverse, f32x4.abs(x0)))),
-    f32x4.mul(w1, f32x4.add(four, f32x4.mul(inverse, f32x4.abs(x1)))),
-  );
+  const six = f32x4.splat(6);
+  const twice = f32x4.splat(highest + highest);
+  const beyond0 = f32x4.pmax(six, f32x4.abs(f32x4.sub(f32x4.mul(twice, x0), six)));
+  const beyond1 = f32x4.pmax(six, f32x4.abs(f32x4.sub(f32x4.mul(twice, x1), six)));
+  const sums = f32x4.add(f32x4.mul(w0, beyond0), f32x4.mul(w1, beyond1));
   const pairs = f32x4.add(sums, v128.shuffle<i32>(sums, sums, 2, 3, 0, 1));
   const sum = f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
   // Trial scales differ by less than 1.5, fitted ones by less than that again: four orders of magnitude are left.
   const square = highest * highest;
   if (!(sum > <f32>1e-30 && sum > <f32>1e-25 * square && sum < <f32>1e25 * square && square < <f32>1e37)) return false;
-  const k = f32x4.splat(<f32>32000 / sum);
+  const k = f32x4.splat(<f32>65000 / sum);
   const fixed0 = f32x4.mul(w0, k);
   const fixed1 = f32x4.mul(w1, k);
   const at = FIXED + group * FIXED_BYTES;
@@ -147,30 +149,42 @@ export function fixGroup(group: usize, x: usize, highest: f32): bool {
   return true;
 }
 
+/** Bytes of the tables of one scale. */
+const TABLES_BYTES: usize = 5 * 16;
+
+/** The low halves of numbers rounded by `magic`, of a in the lower, of b in the upper lanes. */
+// @ts-ignore: decorator
+@inline
+function integers(a: v128, b: v128, magic: v128, low: v128): v128 {
+  return i16x8.narrow_i32x4_u(v128.and(f32x4.add(a, magic), low), v128.and(f32x4.add(b, magic), low));
+}
+
 /**
  * The four tables of costs at one scale, a vector per pair of coordinates (p, p + 4):
  *
  *   i16     0       1       2       3       4       5       6       7
  *   levels  (0, 1)  (1, 0)  (0, 0)  (0, 2)  (2, 1)  (1, 2)  (2, 2)  (2, 0)
+ *
+ * and a fifth vector: what to add to all sums of them, 8 less the sum of the smallest costs.
  */
 // @ts-ignore: decorator
 @inline
 function makeTables(fixed: usize, inverse: f32, tables: usize): void {
   const magic = v128.load(MAGIC);
-  const bits = v128.load(MAGIC_BITS);
+  const low = v128.load(LOW_HALVES);
   const splat = f32x4.splat(inverse);
   const y0 = f32x4.mul(splat, v128.load(fixed));
   const y1 = f32x4.mul(splat, v128.load(fixed, 16));
-  const zero0 = i32x4.sub(f32x4.add(f32x4.sub(y0, v128.load(fixed, 32)), magic), bits);
-  const zero1 = i32x4.sub(f32x4.add(f32x4.sub(y1, v128.load(fixed, 48)), magic), bits);
-  const two0 = i32x4.sub(f32x4.add(f32x4.sub(v128.load(fixed, 64), y0), magic), bits);
-  const two1 = i32x4.sub(f32x4.add(f32x4.sub(v128.load(fixed, 80), y1), magic), bits);
-  const low = i16x8.narrow_i32x4_s(zero0, two0); // 0 and 2 of the coordinates 0 … 3
-  const high = i16x8.narrow_i32x4_s(zero1, two1); // of 4 … 7
-  const same = i16x8.add(low, high); // (0, 0), (2, 2)
-  const mixed = i16x8.add(low, v128.shuffle<i64>(high, high, 1, 0)); // (0, 2), (2, 0)
-  const zeros = v128.shuffle<i16>(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
-  const twos = v128.shuffle<i16>(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
+  const a0 = f32x4.sub(y0, v128.load(fixed, 32)); // level 0
+  const a1 = f32x4.sub(y1, v128.load(fixed, 48));
+  const b0 = f32x4.sub(v128.load(fixed, 64), y0); // level 2
+  const b1 = f32x4.sub(v128.load(fixed, 80), y1);
+  const first = integers(a0, b0, magic, low);
+  const second = integers(a1, b1, magic, low);
+  const same = integers(f32x4.add(a0, a1), f32x4.add(b0, b1), magic, low);
+  const mixed = integers(f32x4.add(a0, b1), f32x4.add(b0, a1), magic, low);
+  const zeros = v128.shuffle<i16>(first, second, 0, 8, 1, 9, 2, 10, 3, 11);
+  const twos = v128.shuffle<i16>(first, second, 4, 12, 5, 13, 6, 14, 7, 15);
   const bothZeros = v128.shuffle<i16>(same, mixed, 0, 8, 1, 9, 2, 10, 3, 11);
   const bothTwos = v128.shuffle<i16>(same, mixed, 4, 12, 5, 13, 6, 14, 7, 15);
   const zeros01 = v128.shuffle<i32>(zeros, bothZeros, 0, 4, 1, 5);
@@ -181,6 +195,32 @@ function makeTables(fixed: usize, inverse: f32, tables: usize): void {
   v128.store(tables, v128.shuffle<i64>(zeros01, twos01, 1, 3), 16);
   v128.store(tables, v128.shuffle<i64>(zeros23, twos23, 0, 2), 32);
   v128.store(tables, v128.shuffle<i64>(zeros23, twos23, 1, 3), 48);
+  const zero = f32x4.splat(0);
+  let least = f32x4.add(f32x4.pmin(f32x4.pmin(a0, b0), zero), f32x4.pmin(f32x4.pmin(a1, b1), zero));
+  least = f32x4.add(least, v128.shuffle<i32>(least, least, 2, 3, 0, 1));
+  least = f32x4.add(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
+  const halves = v128.and(f32x4.add(least, magic), low);
+  v128.store(tables, i16x8.sub(i16x8.splat(8), v128.or(halves, i32x4.shl(halves, 16))), 64);
+}
+
+/** Whether more than one threshold costs less than CLOSE at one of two scales. */
+function hasClose(fixed: usize, a: f32, b: f32): bool {
+  return popcnt(closeThresholds(fixed, a) | closeThresholds(fixed, b)) > 1;
+}
+
+// @ts-ignore: decorator
+@inline
+function closeThresholds(fixed: usize, inverse: f32): u32 {
+  const close = f32x4.splat(CLOSE);
+  const splat = f32x4.splat(inverse);
+  const y0 = f32x4.mul(splat, v128.load(fixed));
+  const y1 = f32x4.mul(splat, v128.load(fixed, 16));
+  return signs(
+    f32x4.lt(f32x4.abs(f32x4.sub(y0, v128.load(fixed, 32))), close),
+    f32x4.lt(f32x4.abs(f32x4.sub(y1, v128.load(fixed, 48))), close),
+    f32x4.lt(f32x4.abs(f32x4.sub(v128.load(fixed, 64), y0)), close),
+    f32x4.lt(f32x4.abs(f32x4.sub(v128.load(fixed, 80), y1)), close),
+  );
 }
 
 /** What won, and whether by more than TIE. */
@@ -188,25 +228,27 @@ const UNIQUE: u32 = 0x10000;
 
 /**
  * Scores the candidates of a list at the scales of two trials, which may be the same.
- * Leaves the scores in SCORES: sixteen i16 of trial a, sixteen of trial b, for each list block.
+ * Leaves the scores in SCORES: sixteen u16 of trial a, sixteen of trial b, for each list block.
  * @returns the smallest of trial a in the low, of trial b in the high half
  */
 function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
   makeTables(fixed, a, TABLES);
-  makeTables(fixed, b, TABLES + 64);
+  makeTables(fixed, b, TABLES + TABLES_BYTES);
   const odd = v128.load(ODD_BYTES);
-  let leastA = i16x8.splat(0x7fff);
-  let leastB = i16x8.splat(0x7fff);
+  const baseA = v128.load(TABLES, 64);
+  const baseB = v128.load(TABLES, TABLES_BYTES + 64);
+  let leastA = i16x8.splat(-1);
+  let leastB = i16x8.splat(-1);
   for (let out = SCORES; list < end; list += LIST_BLOCK, out += 64) {
     let codes = v128.load(list);
     let low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     let high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
     let table = v128.load(TABLES);
-    let a0 = i8x16.swizzle(table, low);
-    let a1 = i8x16.swizzle(table, high);
-    table = v128.load(TABLES, 64);
-    let b0 = i8x16.swizzle(table, low);
-    let b1 = i8x16.swizzle(table, high);
+    let a0 = i16x8.add(baseA, i8x16.swizzle(table, low));
+    let a1 = i16x8.add(baseA, i8x16.swizzle(table, high));
+    table = v128.load(TABLES, TABLES_BYTES);
+    let b0 = i16x8.add(baseB, i8x16.swizzle(table, low));
+    let b1 = i16x8.add(baseB, i8x16.swizzle(table, high));
 
     codes = v128.load(list, 16);
     low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
@@ -214,7 +256,7 @@ function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
     table = v128.load(TABLES, 16);
     a0 = i16x8.add(a0, i8x16.swizzle(table, low));
     a1 = i16x8.add(a1, i8x16.swizzle(table, high));
-    table = v128.load(TABLES, 80);
+    table = v128.load(TABLES, TABLES_BYTES + 16);
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
@@ -224,7 +266,7 @@ function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
     table = v128.load(TABLES, 32);
     a0 = i16x8.add(a0, i8x16.swizzle(table, low));
     a1 = i16x8.add(a1, i8x16.swizzle(table, high));
-    table = v128.load(TABLES, 96);
+    table = v128.load(TABLES, TABLES_BYTES + 32);
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
@@ -234,7 +276,7 @@ function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
     table = v128.load(TABLES, 48);
     a0 = i16x8.add(a0, i8x16.swizzle(table, low));
     a1 = i16x8.add(a1, i8x16.swizzle(table, high));
-    table = v128.load(TABLES, 112);
+    table = v128.load(TABLES, TABLES_BYTES + 48);
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
@@ -242,12 +284,12 @@ function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
     v128.store(out, a1, 16);
     v128.store(out, b0, 32);
     v128.store(out, b1, 48);
-    leastA = i16x8.min_s(leastA, i16x8.min_s(a0, a1));
-    leastB = i16x8.min_s(leastB, i16x8.min_s(b0, b1));
+    leastA = i16x8.min_u(leastA, i16x8.min_u(a0, a1));
+    leastB = i16x8.min_u(leastB, i16x8.min_u(b0, b1));
   }
-  let least = i16x8.min_s(v128.shuffle<i64>(leastA, leastB, 0, 2), v128.shuffle<i64>(leastA, leastB, 1, 3));
-  least = i16x8.min_s(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
-  return i16x8.min_s(least, i32x4.shr_u(least, 16)); // the low halves of each word hold it
+  let least = i16x8.min_u(v128.shuffle<i64>(leastA, leastB, 0, 2), v128.shuffle<i64>(leastA, leastB, 1, 3));
+  least = i16x8.min_u(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
+  return i16x8.min_u(least, i32x4.shr_u(least, 16)); // the low halves of each word hold it
 }
 
 /** The address of a list's first block, from NEAREST. */
@@ -268,7 +310,7 @@ function candidate(list: usize, i: u32): u32 {
 @inline
 function within(scores: usize, limit: v128, left: u32): u32 {
   const bits = i8x16.bitmask(
-    i8x16.narrow_i16x8_s(i16x8.le_s(v128.load(scores), limit), i16x8.le_s(v128.load(scores, 16), limit)),
+    i8x16.narrow_i16x8_s(i16x8.le_u(v128.load(scores), limit), i16x8.le_u(v128.load(scores, 16), limit)),
   );
   return left < 16 ? bits & ((1 << left) - 1) : bits;
 }
@@ -312,9 +354,7 @@ function nearestOfClose(
   return nearest;
 }
 
-/** Bit t: the winner of trial t is known and unique. */
-let uniques: u32 = 0;
-
+/** Leaves the winners of two trials in WINNERS, and says in UNIQUES whether they are unique. */
 function searchTwo(lattice: usize, place: u32, group: usize, x: usize, a: u32, b: u32): void {
   const list = listAt(lattice, place);
   const count = place & 255;
@@ -322,12 +362,12 @@ function searchTwo(lattice: usize, place: u32, group: usize, x: usize, a: u32, b
   const bt = <usize>b << 2;
   const end = list + LIST_BLOCK * <usize>((count + 15) >> 4);
   const least = scoreTwo(list, end, FIXED + group * FIXED_BYTES, load<f32>(at, INVERSES), load<f32>(bt, INVERSES));
-  const first = winner(lattice, list, count, SCORES, i16x8.extract_lane_s(least, 0), x, load<f32>(at, SCALES));
-  const second = winner(lattice, list, count, SCORES + 32, i16x8.extract_lane_s(least, 4), x, load<f32>(bt, SCALES));
+  const first = winner(lattice, list, count, SCORES, i16x8.extract_lane_u(least, 0), x, load<f32>(at, SCALES));
+  const second = winner(lattice, list, count, SCORES + 32, i16x8.extract_lane_u(least, 4), x, load<f32>(bt, SCALES));
   store<u16>((<usize>a << 3) + (group << 1), <u16>first, WINNERS);
   store<u16>((<usize>b << 3) + (group << 1), <u16>second, WINNERS);
-  uniques |= (first >> 16) << a;
-  uniques |= (second >> 16) << b;
+  const uniques = load<u32>(group << 2, UNIQUES);
+  store<u32>(group << 2, uniques | ((first >> 16) << a) | ((second >> 16) << b), UNIQUES);
 }
 
 /** Finds the winners of the trials between two that are done. */
@@ -335,8 +375,10 @@ function searchBetween(lattice: usize, place: u32, group: usize, x: usize, a: u3
   if (b - a < 2) return;
   const out = WINNERS + (group << 1);
   const won = load<u16>(out + (<usize>a << 3));
+  const uniques = load<u32>(group << 2, UNIQUES);
   if (won == load<u16>(out + (<usize>b << 3)) && ((uniques >> a) & (uniques >> b) & 1)) {
     for (let t = a + 1; t < b; t++) store<u16>(out + (<usize>t << 3), won);
+    store<u32>(group << 2, uniques | ((1 << b) - (1 << a)), UNIQUES);
     return;
   }
   const third = (b - a + 1) / 3;
@@ -348,28 +390,31 @@ function searchBetween(lattice: usize, place: u32, group: usize, x: usize, a: u3
   searchBetween(lattice, place, group, x, d, b);
 }
 
-/**
- * The winners of all trials of one group, after `findBreaks` and `fixGroup`.
- */
+/** The winners of all trials of one group, after `findBreaks` and `fixGroup`. */
 export function searchGroup(lattice: usize, group: usize, x: usize, trials: u32): void {
   const breaks = load<u32>(group << 2, BREAKS);
-  const near = load<u32>(group << 2, NEAR);
   const steps = STEPS + (group << 6);
   const out = WINNERS + (group << 1);
+  const fixed = FIXED + group * FIXED_BYTES;
+  const pruned = shellsOf(lattice) > 1;
   let number = load<u32>(group << 2, FIRST);
-  uniques = 0;
+  store<u32>(group << 2, 0, UNIQUES);
   for (let t: u32 = 0, next: u32 = 0; t < trials; t = next) {
     number += <u32>load<u16>(steps + (<usize>t << 1));
     const later = breaks & (0xfffffffe << t);
     next = later ? ctz(later) : trials;
+    const last = next - 1;
     const place = load<u32>(lattice + (<usize>number << 2), NEAREST);
-    if (place & ON_GRID)
+    if (place & ON_GRID) {
       for (let i = t; i < next; i++) store<u16>(out + (<usize>i << 3), <u16>(place | ON_GRID_BIT));
-    else if ((near >> t) & ((1 << (next - t)) - 1))
+      store<u32>(group << 2, load<u32>(group << 2, UNIQUES) | ((1 << next) - (1 << t)), UNIQUES);
+    } else if (
+      pruned && hasClose(fixed, load<f32>(<usize>t << 2, INVERSES), load<f32>(<usize>last << 2, INVERSES))
+    )
       for (let i = t; i < next; i++) searchTrial(lattice, group, x, i);
     else {
-      searchTwo(lattice, place, group, x, t, next - 1);
-      searchBetween(lattice, place, group, x, t, next - 1);
+      searchTwo(lattice, place, group, x, t, last);
+      searchBetween(lattice, place, group, x, t, last);
     }
   }
 }
@@ -394,7 +439,7 @@ export function searchTrial(lattice: usize, group: usize, x: usize, trial: u32):
 }
 
 /**
- * Where the points of two groups change from trial to trial: fills FIRST, BREAKS, NEAR and STEPS.
+ * Where the points of two groups change from trial to trial: fills FIRST, BREAKS and STEPS.
  *
  * A level rises from 0 to 1 where x · inverse > 2 and from 1 to 2 where it is ≥ 4: rounding of (y − 1) / 2 with ties to
  * even. Inverse scales grow from trial to trial, but not so much that an element could pass both thresholds.
@@ -405,10 +450,8 @@ export function searchTrial(lattice: usize, group: usize, x: usize, trial: u32):
 export function findBreaks(group: usize, x: usize, trials: u32, span: f32): void {
   const low = f32x4.splat(load<f32>(0, INVERSES));
   const high = f32x4.splat(load<f32>(<usize>(trials - 1) << 2, INVERSES));
-  const above2 = f32x4.splat(<f32>2 + SLACK);
-  const above4 = f32x4.splat(<f32>4 + SLACK);
-  const below2 = f32x4.splat(<f32>2 - SLACK);
-  const below4 = f32x4.splat(<f32>4 - SLACK);
+  const two = f32x4.splat(2);
+  const four = f32x4.splat(4);
   const x0 = v128.load(x, X);
   const x1 = v128.load(x, X + 16);
   const x2 = v128.load(x, X + 32);
@@ -417,20 +460,19 @@ export function findBreaks(group: usize, x: usize, trials: u32, span: f32): void
   let y1 = f32x4.mul(low, x1);
   let y2 = f32x4.mul(low, x2);
   let y3 = f32x4.mul(low, x3);
-  const always2 = signs(f32x4.gt(y0, above2), f32x4.gt(y1, above2), f32x4.gt(y2, above2), f32x4.gt(y3, above2));
-  const always4 = signs(f32x4.gt(y0, above4), f32x4.gt(y1, above4), f32x4.gt(y2, above4), f32x4.gt(y3, above4));
+  const always2 = signs(f32x4.gt(y0, two), f32x4.gt(y1, two), f32x4.gt(y2, two), f32x4.gt(y3, two));
+  const always4 = signs(f32x4.ge(y0, four), f32x4.ge(y1, four), f32x4.ge(y2, four), f32x4.ge(y3, four));
   y0 = f32x4.mul(high, x0);
   y1 = f32x4.mul(high, x1);
   y2 = f32x4.mul(high, x2);
   y3 = f32x4.mul(high, x3);
-  const once2 = signs(f32x4.gt(y0, below2), f32x4.gt(y1, below2), f32x4.gt(y2, below2), f32x4.gt(y3, below2));
-  const once4 = signs(f32x4.gt(y0, below4), f32x4.gt(y1, below4), f32x4.gt(y2, below4), f32x4.gt(y3, below4));
+  const once2 = signs(f32x4.gt(y0, two), f32x4.gt(y1, two), f32x4.gt(y2, two), f32x4.gt(y3, two));
+  const once4 = signs(f32x4.ge(y0, four), f32x4.ge(y1, four), f32x4.ge(y2, four), f32x4.ge(y3, four));
   const zero = i32x4.splat(0);
   const g = group << 2;
   store<u32>(g, numberOf((always2 & 255) | ((always4 & 255) << 8)), FIRST);
   store<u32>(g, numberOf((always2 >> 8) | (always4 & 0xff00)), FIRST + 4);
   store<u64>(g, 0, BREAKS);
-  store<u64>(g, 0, NEAR);
   const s = group << 6;
   v128.store(s, zero, STEPS);
   v128.store(s, zero, STEPS + 16);
@@ -442,73 +484,90 @@ export function findBreaks(group: usize, x: usize, trials: u32, span: f32): void
   for (let bits = once2 & ~always2; bits; bits &= bits - 1) {
     const i = <usize>ctz(bits);
     const v = load<f32>(x + (i << 2), X);
-    let t = guess(<f32>2 * span / v, lowest, trials);
-    while (t < trials && !(load<f32>(<usize>t << 2, INVERSES) * v > <f32>2)) t++;
-    while (t > 0 && load<f32>(<usize>(t - 1) << 2, INVERSES) * v > <f32>2) t--;
-    passes(group, i, t, v, <f32>2, trials);
+    let t = guess((<f32>2 * span) / v, lowest, trials);
+    while (!(load<f32>(<usize>t << 2, INVERSES) * v > <f32>2)) t++;
+    while (load<f32>(<usize>(t - 1) << 2, INVERSES) * v > <f32>2) t--;
+    passes(group + (i >> 3), i & 7, t);
   }
   for (let bits = once4 & ~always4; bits; bits &= bits - 1) {
     const i = <usize>ctz(bits);
     const v = load<f32>(x + (i << 2), X);
-    let t = guess(<f32>4 * span / v, lowest, trials);
-    while (t < trials && !(load<f32>(<usize>t << 2, INVERSES) * v >= <f32>4)) t++;
-    while (t > 0 && load<f32>(<usize>(t - 1) << 2, INVERSES) * v >= <f32>4) t--;
-    passes(group, i, t, v, <f32>4, trials);
+    let t = guess((<f32>4 * span) / v, lowest, trials);
+    while (!(load<f32>(<usize>t << 2, INVERSES) * v >= <f32>4)) t++;
+    while (load<f32>(<usize>(t - 1) << 2, INVERSES) * v >= <f32>4) t--;
+    passes(group + (i >> 3), i & 7, t);
   }
 }
 
+/** A bit per lane that is all ones. */
 // @ts-ignore: decorator
 @inline
 function signs(a: v128, b: v128, c: v128, d: v128): u32 {
   return i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
 }
 
-/** About the first trial that passes; the caller corrects it. */
+/** About the first trial that passes; not the first of all, which does not, and at most the last, which does. */
 // @ts-ignore: decorator
 @inline
 function guess(needed: f32, lowest: f32, trials: u32): u32 {
-  return <u32>max<i32>(0, min<i32>(<i32>trials, <i32>ceil<f32>((needed - lowest) * <f32>10)));
+  return <u32>max<i32>(1, min<i32>(<i32>trials - 1, <i32>ceil<f32>((needed - lowest) * <f32>10)));
 }
 
-/** Element i passes a threshold in trial t. */
+/** Coordinate j passes a threshold in trial t. */
 // @ts-ignore: decorator
 @inline
-function passes(group: usize, i: usize, t: u32, v: f32, threshold: f32, trials: u32): void {
-  const g = group + (i >> 3);
-  let near: u32 = 0;
-  if (t < trials) {
-    const at = STEPS + (g << 6) + (<usize>t << 1);
-    store<u16>(at, load<u16>(at) + load<u16>(POWERS + ((i & 7) << 1)));
-    store<u32>(g << 2, load<u32>(g << 2, BREAKS) | (1 << t), BREAKS);
-    if (load<f32>(<usize>t << 2, INVERSES) * v - threshold < SLACK) near = 1 << t;
-  }
-  if (t > 0 && threshold - load<f32>(<usize>(t - 1) << 2, INVERSES) * v < SLACK) near |= 1 << (t - 1);
-  if (near) store<u32>(g << 2, load<u32>(g << 2, NEAR) | near, NEAR);
+function passes(group: usize, j: usize, t: u32): void {
+  const at = STEPS + (group << 6) + (<usize>t << 1);
+  store<u16>(at, load<u16>(at) + load<u16>(POWERS + (j << 1)));
+  store<u32>(group << 2, load<u32>(group << 2, BREAKS) | (1 << t), BREAKS);
 }
 
 /**
  * The nearest entry at one scale that was fitted.
- * @param highest up to which inverse scale the group is fixed; 0: not at all
+ * @param trials their number if they were searched by `searchGroup`, or 0
+ * @param span as in `findBreaks`
  */
-export function searchFitted(lattice: usize, group: usize, x: usize, inverse: f32, scale: f32, highest: f32): u32 {
+export function searchFitted(
+  lattice: usize,
+  group: usize,
+  x: usize,
+  inverse: f32,
+  scale: f32,
+  trials: u32,
+  span: f32,
+): u32 {
+  let highest: f32 = 0;
+  if (trials) {
+    // Between two trials of a run that a unique candidate wins it wins as well.
+    const t = <i32>floor<f32>((inverse * span - <f32>5) * <f32>10) + <i32>(trials >> 1);
+    const between =
+      t >= 0 &&
+      t < <i32>trials - 1 &&
+      load<f32>(t << 2, INVERSES) <= inverse &&
+      inverse <= load<f32>(t << 2, INVERSES + 4) &&
+      ((load<u32>(group << 2, UNIQUES) >> t) & 3) == 3 &&
+      !((load<u32>(group << 2, BREAKS) >> (t + 1)) & 1);
+    if (between) {
+      const at = (<usize>t << 3) + (group << 1);
+      const won = load<u16>(at, WINNERS);
+      if (won == load<u16>(at, WINNERS + 8)) return won;
+    }
+    highest = load<f32>(<usize>(trials - 1) << 2, INVERSES);
+  }
   const splat = f32x4.splat(inverse);
   const two = f32x4.splat(2);
   const four = f32x4.splat(4);
-  const slack = f32x4.splat(SLACK);
   const y0 = f32x4.mul(splat, v128.load(x, X));
   const y1 = f32x4.mul(splat, v128.load(x, X + 16));
-  const near0 = f32x4.pmin(f32x4.abs(f32x4.sub(y0, two)), f32x4.abs(f32x4.sub(y0, four)));
-  const near1 = f32x4.pmin(f32x4.abs(f32x4.sub(y1, two)), f32x4.abs(f32x4.sub(y1, four)));
   const far = f32x4.splat(FAR);
-  const doubtful = v128.or(
-    v128.or(f32x4.lt(near0, slack), f32x4.lt(near1, slack)),
-    v128.or(f32x4.gt(f32x4.abs(y0), far), f32x4.gt(f32x4.abs(y1), far)),
-  );
-  if (v128.any_true(doubtful) || !(inverse <= highest || fixGroup(group, x, inverse)))
+  const beyond = v128.or(f32x4.gt(f32x4.abs(y0), far), f32x4.gt(f32x4.abs(y1), far));
+  if (v128.any_true(beyond) || !(inverse <= highest || fixGroup(group, x, inverse)))
     return nearestOfAll(lattice, x, inverse, scale);
   const mask = signs(f32x4.gt(y0, two), f32x4.gt(y1, two), f32x4.ge(y0, four), f32x4.ge(y1, four));
   const place = load<u32>(lattice + (<usize>numberOf(mask) << 2), NEAREST);
   if (place & ON_GRID) return (place & 0xffff) | ON_GRID_BIT;
+  if (shellsOf(lattice) > 1 && hasClose(FIXED + group * FIXED_BYTES, inverse, inverse))
+    return nearestOfAll(lattice, x, inverse, scale);
   store<f32>(FITTED << 2, inverse, INVERSES);
   store<f32>(FITTED << 2, scale, SCALES);
   searchTwo(lattice, place, group, x, FITTED, FITTED);

@@ -78,8 +78,8 @@ function searchSixteen(lattice: usize, j: usize, epsilon: f32): f32 {
   store<u32>(out, winners & ~BOTH);
   if ((winners & BOTH) != BOTH && scale > 0) {
     const inverse: f32 = <f32>1 / scale;
-    if (!(winners & ON_GRID_BIT)) fitEight(lattice, 0, x, inverse, scale, first, out);
-    if (!(winners >> 16 & ON_GRID_BIT)) fitEight(lattice, 1, x + 32, inverse, scale, second, out + 2);
+    if (!(winners & ON_GRID_BIT)) fitEight(lattice, 0, x, inverse, scale, first, max, out);
+    if (!(winners >> 16 & ON_GRID_BIT)) fitEight(lattice, 1, x + 32, inverse, scale, second, max, out + 2);
     scale = fitScale(lattice, x, 2, out, scale);
   }
   if (scale < 0) {
@@ -98,18 +98,27 @@ function largestOf(v: v128): f32 {
   return f32x4.extract_lane(v, 0);
 }
 
-/** All trials of one group. Returns up to which inverse scale its numbers are fixed: 0 if they are not. */
-function searchEight(lattice: usize, group: usize, x: usize, sane: bool, highest: f32): f32 {
+/** All trials of one group. Returns their number, or 0 if they were searched without `fixGroup`. */
+function searchEight(lattice: usize, group: usize, x: usize, sane: bool, highest: f32): u32 {
   if (sane && fixGroup(group, x, highest)) {
     searchGroup(lattice, group, x, TRIALS);
-    return highest;
+    return TRIALS;
   }
   for (let t: u32 = 0; t < TRIALS; t++) searchTrial(lattice, group, x, t);
   return 0;
 }
 
-function fitEight(lattice: usize, group: usize, x: usize, inverse: f32, scale: f32, highest: f32, out: usize): void {
-  const found = searchFitted(lattice, group, x, inverse, scale, highest);
+function fitEight(
+  lattice: usize,
+  group: usize,
+  x: usize,
+  inverse: f32,
+  scale: f32,
+  trials: u32,
+  span: f32,
+  out: usize,
+): void {
+  const found = searchFitted(lattice, group, x, inverse, scale, trials, span);
   if (found == NONE) refuseBlock();
   else store<u16>(out, <u16>(found & ~ON_GRID_BIT));
 }
