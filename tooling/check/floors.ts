@@ -8,6 +8,7 @@ const floorOf: Readonly<Record<string, 0 | 1 | 2 | 3>> = {
   "@fewbit/core": 0,
   "@fewbit/assembly": 0,
   "@fewbit/format-gguf": 1,
+  "@fewbit/format-safetensors": 1,
   "@fewbit/runner-piscina": 1,
   "@fewbit/scheme-asymmetric": 1,
   "@fewbit/scheme-float": 1,
@@ -15,6 +16,7 @@ const floorOf: Readonly<Record<string, 0 | 1 | 2 | 3>> = {
   "@fewbit/scheme-per-channel": 1,
   "@fewbit/scheme-symmetric": 1,
   "@fewbit/testing": 1,
+  "@fewbit/evaluate": 2,
   fewbit: 3,
 };
 
