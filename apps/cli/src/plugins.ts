@@ -10,6 +10,7 @@ import {
   type Registry,
 } from "@fewbit/core";
 import formatGguf from "@fewbit/format-gguf";
+import formatSafetensors from "@fewbit/format-safetensors";
 import runnerPiscina from "@fewbit/runner-piscina";
 import schemeAsymmetric from "@fewbit/scheme-asymmetric";
 import schemeFloat from "@fewbit/scheme-float";
@@ -23,6 +24,7 @@ export const bundled: readonly Plugin[] = [
   schemeAsymmetric,
   schemeFloat,
   formatGguf,
+  formatSafetensors,
   runnerPiscina,
 ];
 

@@ -42,7 +42,9 @@ function expectRefusal(ended: { status: number | null; stdout: string; stderr: s
 const verdictOf = (status: number | null): "accept" | "reject" => (status === 0 ? "accept" : "reject");
 
 describe.skipIf(cases.length === 0)(`hostile files${why}`, () => {
-  const parsed = cases.filter((each) => each.stage === "parse" && /^gguf/.test(each.format));
+  const parsed = cases.filter(
+    (each) => each.stage === "parse" && /^(gguf|safetensors|index)/.test(each.format),
+  );
   test.each(parsed)("inspect $file: $expected ($wrong)", async (each) => {
     const file = join(corpus!, each.file);
     const ended = await fewbit(["inspect", basename(file)], dirname(file));
@@ -53,7 +55,7 @@ describe.skipIf(cases.length === 0)(`hostile files${why}`, () => {
     else {
       const json = await fewbit(["inspect", basename(file), "--json"], dirname(file));
       expect(json.stdout).not.toMatch(raw);
-      expect(JSON.parse(json.stdout).format).toBe("gguf");
+      expect(JSON.parse(json.stdout).format).toBe(each.format.startsWith("gguf") ? "gguf" : "safetensors");
     }
   });
 

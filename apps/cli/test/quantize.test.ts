@@ -283,7 +283,7 @@ describe("refused, with nothing changed", () => {
     await refused(
       [".", "x.gguf", "--type=Q8_0"],
       4,
-      /^error\[E_IO\] \.: it is a folder, not a regular file\./,
+      /^error\[E_IO\] \.: it is a folder without model\.safetensors\.index\.json or model\.safetensors\./,
     );
   });
 

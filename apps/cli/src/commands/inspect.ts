@@ -23,11 +23,16 @@ import {
 export function addInspect(program: Command, world: Surroundings): void {
   withCommonOptions(program.command("inspect"))
     .description("Show what a model file holds: metadata, tensors, types, sizes. Reads no weights.")
-    .argument("<model>", "a file, or an http(s) address that answers range requests")
+    .argument(
+      "<model>",
+      "a file, the folder of a checkpoint, or an http(s) address that answers range requests",
+    )
     .addHelpText(
       "after",
       examples(
         "fewbit inspect model-Q4_K_M.gguf",
+        "fewbit inspect model.safetensors",
+        "fewbit inspect path/to/checkpoint",
         "fewbit inspect https://example.org/model-Q4_K_M.gguf",
         "fewbit inspect model.gguf --json",
       ),

@@ -158,6 +158,7 @@ async function quantize(
   );
 
   const original = await session.stoppable(openModel(path, registry));
+  refuseUnconverted(original, path);
   const matrix = await session.stoppable(readMatrix(options));
   const { model, importance: renamed } = pruneLayers(original, options.pruneLayers ?? [], matrix);
   const choices = await recipeOptions(options, registry);
@@ -210,6 +211,17 @@ async function follow(run: ReturnType<typeof writeModel>, session: Session): Pro
   } finally {
     line.clear();
   }
+}
+
+/** Recipes choose by the names and metadata of GGUF, and another format's model has neither. */
+function refuseUnconverted({ format }: Model, file: string): void {
+  if (format === "gguf") return;
+  throw new FewbitError(
+    "E_FORMAT_UNSUPPORTED",
+    `The model is in the ${format} format, which can be inspected and not yet be quantized: there is no converter to GGUF here.`,
+    { file },
+    "Convert it to GGUF in F16 or BF16 first, such as with llama.cpp's convert_hf_to_gguf.py, and quantize that.",
+  );
 }
 
 /** The same recipe, with metadata of the user's own. */
