@@ -7,6 +7,7 @@
 //                    scales (half), the lowest first
 import { decodeHalf, encodeHalf, nearestInts } from "@fewbit/assembly";
 import { BEST, I1, I2, IQ1_END, PICKED, Q, RANKS, SCALE, SHIFTS, VALID, W, X, encodeInFours, largest, pickEntries, rank } from "./iq1";
+import { LIMIT, SPLITS, boundOfHalves } from "./iq1-bound";
 import { decodeEntry, expandCodebook } from "./iq1-codebook";
 
 const HIGH: usize = 256 / 8;
@@ -21,21 +22,27 @@ const TINY: f32 = 1e-7;
 // record of four vectors each.
 const SORTED: usize = IQ1_END;
 const SORTED_SIZE: usize = 16 * 64;
-// For i = 0 … 16 elements in ascending order, sums over those of the first and of the second half; what these add to
-// Σ wq² of a split if i is i2, by shift. One record of eight vectors each.
+// For i = 0 … 16, sums over the first i sorted elements: X of those in either half (0, 1); what their W means for Σ wq²
+// with a shift of 1⁄8 (P) or −1⁄8 (M) if i is i1 (FIRST, which includes what is fixed) or i2 (SECOND); X of both halves,
+// and SECOND by pairs of shifts, times the limit. One record each.
 const SUMS: usize = SORTED + SORTED_SIZE;
 const X0: usize = SUMS;
 const X1: usize = SUMS + 16;
 const W0: usize = SUMS + 32;
 const W1: usize = SUMS + 48;
-const PLUS0: usize = SUMS + 64;
-const PLUS1: usize = SUMS + 80;
-const MINUS0: usize = SUMS + 96;
-const MINUS1: usize = SUMS + 112;
-const RECORD: usize = 128;
+const FIRST: usize = SUMS + 64; // P0, M0, P1, M1
+const SECOND: usize = SUMS + 128;
+const BOTH: usize = SUMS + 192;
+const PP: usize = SUMS + 208;
+const PM: usize = SUMS + 224;
+const MP: usize = SUMS + 240;
+const MM: usize = SUMS + 256;
+const RECORD: usize = 272;
 const LAST: usize = 16 * RECORD;
+/** Σ wxq of either half with either shift, if all elements had level 2: P0, M0, P1, M1. */
+const ALL_X: usize = SUMS + LAST + RECORD;
 /** Per sub-block: scale, then its level; two shifts, two entries. */
-const FOUND: usize = SUMS + 17 * RECORD;
+const FOUND: usize = ALL_X + 64;
 const FOUND_SHIFTS: usize = 16;
 const FOUND_ENTRIES: usize = 48;
 const FOUND_SIZE: usize = 48 + 32;
@@ -56,7 +63,7 @@ function encodeFour(target: usize): void {
     const at = j * SIZE;
     rank(X + at, SIZE);
     sort(at);
-    findSplit();
+    findSplit(at);
     const found = v128.not(i32x4.eq(v128.load(0, I1), i32x4.splat(-1)));
     const valid = v128.and(found, f32x4.ge(largest(X + at, SIZE), f32x4.splat(TINY)));
     for (let g: usize = 0; g < 32; g += 16)
@@ -106,10 +113,6 @@ function sort(at: usize): void {
     v128.store(record, x1, X1);
     v128.store(record, w0, W0);
     v128.store(record, w1, W1);
-    v128.store(record, f32x4.mul(w0, f32x4.splat(-1.25)), PLUS0);
-    v128.store(record, f32x4.mul(w1, f32x4.splat(-1.25)), PLUS1);
-    v128.store(record, f32x4.mul(w0, f32x4.splat(-0.75)), MINUS0);
-    v128.store(record, f32x4.mul(w1, f32x4.splat(-0.75)), MINUS1);
     if (i == 16) break;
     const sorted = SORTED + i * 64;
     x0 = f32x4.add(x0, v128.load(sorted));
@@ -120,107 +123,157 @@ function sort(at: usize): void {
 }
 
 /** The best of 153 splits with four pairs of shifts: SCALE, I1, I2 and two of SHIFTS. */
-function findSplit(): void {
+function findSplit(at: usize): void {
   v128.store(0, f32x4.splat(-f32.MAX_VALUE), BEST);
   v128.store(0, i32x4.splat(-1), I1);
   v128.store(0, i32x4.splat(-1), I2);
-  const total = f32x4.add(v128.load(LAST, W0), v128.load(LAST, W1));
-  let sane = v128.and(f32x4.gt(total, f32x4.splat(1e-25)), f32x4.lt(total, f32x4.splat(1e25)));
-  for (let i: usize = 0; i < SORTED_SIZE; i += 64) {
-    const least = f32x4.pmin(v128.load(i, SORTED + 32), v128.load(i, SORTED + 48));
-    sane = v128.and(sane, f32x4.ge(least, f32x4.splat(0)));
+  prepare();
+  if (boundOfHalves(at, SIZE, TINY)) {
+    for (let split = SPLITS, end = selectSplits(); split < end; split += 4)
+      compare(load<u16>(split), load<u16>(split, 2));
+  } else {
+    for (let a: usize = 0; a <= LAST; a += RECORD) for (let b = a; b <= LAST; b += RECORD) compare(a, b);
   }
-  if (i32x4.all_true(sane)) trySplits();
-  else trySplitsOfAny();
-}
-
-/** No weight is negative and their sum is far from zero: then Σ wq² is positive for all splits. */
-function trySplits(): void {
-  scan(false);
-}
-
-function trySplitsOfAny(): void {
-  scan(true);
 }
 
 /**
- * Levels differ by 1, their squares by 3⁄4 and 5⁄4 or the other way round, so that sums follow from totals and sums
- * over the first i1 and i2. `checked`: whether Σ wq² may be zero.
+ * Levels differ by 1, their squares by 3⁄4 and 5⁄4 or the other way round: Σ wxq of a half follows from its total and
+ * the sums over the first i1 and i2, and so does Σ wq².
  */
-// @ts-ignore: decorator
-@inline
-function scan(checked: bool): void {
-  const plus = f32x4.splat(1.125);
-  const minus = f32x4.splat(0.875);
+function prepare(): void {
+  const high = f32x4.splat(1.125);
+  const low = f32x4.splat(0.875);
   const x0 = v128.load(LAST, X0);
   const x1 = v128.load(LAST, X1);
-  const w0 = v128.load(LAST, W0);
-  const w1 = v128.load(LAST, W1);
-  const plusX0 = f32x4.mul(x0, plus);
-  const plusX1 = f32x4.mul(x1, plus);
-  const minusX0 = f32x4.mul(x0, minus);
-  const minusX1 = f32x4.mul(x1, minus);
-  const plusW0 = f32x4.mul(f32x4.mul(w0, plus), plus);
-  const plusW1 = f32x4.mul(f32x4.mul(w1, plus), plus);
-  const minusW0 = f32x4.mul(f32x4.mul(w0, minus), minus);
-  const minusW1 = f32x4.mul(f32x4.mul(w1, minus), minus);
-  let best = v128.load(0, BEST);
-  for (let a: usize = 0; a <= LAST; a += RECORD) {
-    const a0 = v128.load(a, X0);
-    const a1 = v128.load(a, X1);
-    const plusA0 = f32x4.add(plusW0, f32x4.mul(v128.load(a, W0), f32x4.splat(0.75)));
-    const plusA1 = f32x4.add(plusW1, f32x4.mul(v128.load(a, W1), f32x4.splat(0.75)));
-    const minusA0 = f32x4.add(minusW0, f32x4.mul(v128.load(a, W0), f32x4.splat(1.25)));
-    const minusA1 = f32x4.add(minusW1, f32x4.mul(v128.load(a, W1), f32x4.splat(1.25)));
-    for (let b = a; b <= LAST; b += RECORD) {
-      const s0 = f32x4.add(a0, v128.load(b, X0));
-      const s1 = f32x4.add(a1, v128.load(b, X1));
-      const qxP0 = f32x4.sub(plusX0, s0);
-      const qxM0 = f32x4.sub(minusX0, s0);
-      const qxP1 = f32x4.sub(plusX1, s1);
-      const qxM1 = f32x4.sub(minusX1, s1);
-      const q2P0 = f32x4.add(plusA0, v128.load(b, PLUS0));
-      const q2M0 = f32x4.add(minusA0, v128.load(b, MINUS0));
-      const q2P1 = f32x4.add(plusA1, v128.load(b, PLUS1));
-      const q2M1 = f32x4.add(minusA1, v128.load(b, MINUS1));
-      const better = v128.or(
-        v128.or(
-          isBetter(f32x4.add(qxP0, qxP1), f32x4.add(q2P0, q2P1), best, checked),
-          isBetter(f32x4.add(qxP0, qxM1), f32x4.add(q2P0, q2M1), best, checked),
-        ),
-        v128.or(
-          isBetter(f32x4.add(qxM0, qxP1), f32x4.add(q2M0, q2P1), best, checked),
-          isBetter(f32x4.add(qxM0, qxM1), f32x4.add(q2M0, q2M1), best, checked),
-        ),
-      );
-      if (v128.any_true(better)) {
-        best = keepBetter(f32x4.add(qxP0, qxP1), f32x4.add(q2P0, q2P1), best, a, b, 0.125, 0.125, checked);
-        best = keepBetter(f32x4.add(qxP0, qxM1), f32x4.add(q2P0, q2M1), best, a, b, 0.125, -0.125, checked);
-        best = keepBetter(f32x4.add(qxM0, qxP1), f32x4.add(q2M0, q2P1), best, a, b, -0.125, 0.125, checked);
-        best = keepBetter(f32x4.add(qxM0, qxM1), f32x4.add(q2M0, q2M1), best, a, b, -0.125, -0.125, checked);
-      }
-    }
+  v128.store(0, f32x4.mul(x0, high), ALL_X);
+  v128.store(0, f32x4.mul(x0, low), ALL_X + 16);
+  v128.store(0, f32x4.mul(x1, high), ALL_X + 32);
+  v128.store(0, f32x4.mul(x1, low), ALL_X + 48);
+  const plus0 = f32x4.mul(f32x4.mul(v128.load(LAST, W0), high), high);
+  const minus0 = f32x4.mul(f32x4.mul(v128.load(LAST, W0), low), low);
+  const plus1 = f32x4.mul(f32x4.mul(v128.load(LAST, W1), high), high);
+  const minus1 = f32x4.mul(f32x4.mul(v128.load(LAST, W1), low), low);
+  const five = f32x4.splat(1.25);
+  const three = f32x4.splat(0.75);
+  for (let i: usize = 0; i <= LAST; i += RECORD) {
+    const w0 = v128.load(i, W0);
+    const w1 = v128.load(i, W1);
+    const five0 = f32x4.mul(w0, five);
+    const three0 = f32x4.mul(w0, three);
+    const five1 = f32x4.mul(w1, five);
+    const three1 = f32x4.mul(w1, three);
+    v128.store(i, f32x4.add(plus0, three0), FIRST);
+    v128.store(i, f32x4.add(minus0, five0), FIRST + 16);
+    v128.store(i, f32x4.add(plus1, three1), FIRST + 32);
+    v128.store(i, f32x4.add(minus1, five1), FIRST + 48);
+    v128.store(i, f32x4.neg(five0), SECOND);
+    v128.store(i, f32x4.neg(three0), SECOND + 16);
+    v128.store(i, f32x4.neg(five1), SECOND + 32);
+    v128.store(i, f32x4.neg(three1), SECOND + 48);
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function isBetter(qx: v128, q2: v128, best: v128, checked: bool): v128 {
-  const better = f32x4.gt(f32x4.mul(qx, qx), f32x4.mul(best, q2));
-  return checked ? v128.and(better, f32x4.gt(q2, f32x4.splat(0))) : better;
+/** Writes to SPLITS those that may be the best: see iq1-bound.ts. Returns the end. */
+function selectSplits(): usize {
+  const limit = v128.load(0, LIMIT);
+  for (let i: usize = 0; i <= LAST; i += RECORD) {
+    const plus0 = v128.load(i, SECOND);
+    const minus0 = v128.load(i, SECOND + 16);
+    const plus1 = v128.load(i, SECOND + 32);
+    const minus1 = v128.load(i, SECOND + 48);
+    v128.store(i, f32x4.add(v128.load(i, X0), v128.load(i, X1)), BOTH);
+    v128.store(i, f32x4.mul(limit, f32x4.add(plus0, plus1)), PP);
+    v128.store(i, f32x4.mul(limit, f32x4.add(plus0, minus1)), PM);
+    v128.store(i, f32x4.mul(limit, f32x4.add(minus0, plus1)), MP);
+    v128.store(i, f32x4.mul(limit, f32x4.add(minus0, minus1)), MM);
+  }
+  let end = SPLITS;
+  for (let a: usize = 0; a <= LAST; a += RECORD) end = selectFrom(a, end);
+  return end;
+}
+
+function selectFrom(a: usize, end: usize): usize {
+  const taken = v128.load(a, BOTH);
+  const qxP0 = f32x4.sub(v128.load(0, ALL_X), taken);
+  const qxM0 = f32x4.sub(v128.load(0, ALL_X + 16), taken);
+  const qxPP = f32x4.add(qxP0, v128.load(0, ALL_X + 32));
+  const qxPM = f32x4.add(qxP0, v128.load(0, ALL_X + 48));
+  const qxMP = f32x4.add(qxM0, v128.load(0, ALL_X + 32));
+  const qxMM = f32x4.add(qxM0, v128.load(0, ALL_X + 48));
+  const limit = v128.load(0, LIMIT);
+  const q2P0 = v128.load(a, FIRST);
+  const q2M0 = v128.load(a, FIRST + 16);
+  const q2P1 = v128.load(a, FIRST + 32);
+  const q2M1 = v128.load(a, FIRST + 48);
+  const q2PP = f32x4.mul(limit, f32x4.add(q2P0, q2P1));
+  const q2PM = f32x4.mul(limit, f32x4.add(q2P0, q2M1));
+  const q2MP = f32x4.mul(limit, f32x4.add(q2M0, q2P1));
+  const q2MM = f32x4.mul(limit, f32x4.add(q2M0, q2M1));
+  for (let b = a; b <= LAST; b += RECORD) {
+    const taken = v128.load(b, BOTH);
+    const pp = f32x4.sub(qxPP, taken);
+    let better = f32x4.gt(f32x4.mul(pp, pp), f32x4.add(q2PP, v128.load(b, PP)));
+    const pm = f32x4.sub(qxPM, taken);
+    better = v128.or(better, f32x4.gt(f32x4.mul(pm, pm), f32x4.add(q2PM, v128.load(b, PM))));
+    const mp = f32x4.sub(qxMP, taken);
+    better = v128.or(better, f32x4.gt(f32x4.mul(mp, mp), f32x4.add(q2MP, v128.load(b, MP))));
+    const mm = f32x4.sub(qxMM, taken);
+    better = v128.or(better, f32x4.gt(f32x4.mul(mm, mm), f32x4.add(q2MM, v128.load(b, MM))));
+    store<u32>(end, <u32>a | (<u32>b << 16));
+    end += <usize>v128.any_true(better) << 2;
+  }
+  return end;
+}
+
+/** Keeps the split if it is better than what was kept before, as llama.cpp computes it. */
+function compare(a: usize, b: usize): void {
+  const taken0 = f32x4.add(v128.load(a, X0), v128.load(b, X0));
+  const taken1 = f32x4.add(v128.load(a, X1), v128.load(b, X1));
+  const qxP0 = f32x4.sub(v128.load(0, ALL_X), taken0);
+  const qxM0 = f32x4.sub(v128.load(0, ALL_X + 16), taken0);
+  const qxP1 = f32x4.sub(v128.load(0, ALL_X + 32), taken1);
+  const qxM1 = f32x4.sub(v128.load(0, ALL_X + 48), taken1);
+  const q2P0 = f32x4.add(v128.load(a, FIRST), v128.load(b, SECOND));
+  const q2M0 = f32x4.add(v128.load(a, FIRST + 16), v128.load(b, SECOND + 16));
+  const q2P1 = f32x4.add(v128.load(a, FIRST + 32), v128.load(b, SECOND + 32));
+  const q2M1 = f32x4.add(v128.load(a, FIRST + 48), v128.load(b, SECOND + 48));
+  const best = v128.load(0, BEST);
+  const any = v128.or(
+    v128.or(
+      exceeds(f32x4.add(qxP0, qxP1), f32x4.add(q2P0, q2P1), best),
+      exceeds(f32x4.add(qxP0, qxM1), f32x4.add(q2P0, q2M1), best),
+    ),
+    v128.or(
+      exceeds(f32x4.add(qxM0, qxP1), f32x4.add(q2M0, q2P1), best),
+      exceeds(f32x4.add(qxM0, qxM1), f32x4.add(q2M0, q2M1), best),
+    ),
+  );
+  if (!v128.any_true(any)) return;
+  keepBetter(f32x4.add(qxP0, qxP1), f32x4.add(q2P0, q2P1), a, b, 0.125, 0.125);
+  keepBetter(f32x4.add(qxP0, qxM1), f32x4.add(q2P0, q2M1), a, b, 0.125, -0.125);
+  keepBetter(f32x4.add(qxM0, qxP1), f32x4.add(q2M0, q2P1), a, b, -0.125, 0.125);
+  keepBetter(f32x4.add(qxM0, qxM1), f32x4.add(q2M0, q2M1), a, b, -0.125, -0.125);
 }
 
 // @ts-ignore: decorator
 @inline
-function keepBetter(qx: v128, q2: v128, best: v128, a: usize, b: usize, shift0: f32, shift1: f32, checked: bool): v128 {
-  const better = isBetter(qx, q2, best, checked);
+function exceeds(qx: v128, q2: v128, best: v128): v128 {
+  return f32x4.gt(f32x4.mul(qx, qx), f32x4.mul(best, q2));
+}
+
+// @ts-ignore: decorator
+@inline
+function keepBetter(qx: v128, q2: v128, a: usize, b: usize, shift0: f32, shift1: f32): void {
+  const best = v128.load(0, BEST);
+  const better = v128.and(exceeds(qx, q2, best), f32x4.gt(q2, f32x4.splat(0)));
+  if (!v128.any_true(better)) return;
   const scale = f32x4.div(qx, q2);
+  v128.store(0, v128.bitselect(f32x4.mul(scale, qx), best, better), BEST);
   v128.store(0, v128.bitselect(scale, v128.load(0, SCALE), better), SCALE);
   v128.store(0, v128.bitselect(i32x4.splat(<i32>(a / RECORD)), v128.load(0, I1), better), I1);
   v128.store(0, v128.bitselect(i32x4.splat(<i32>(b / RECORD)), v128.load(0, I2), better), I2);
   v128.store(0, v128.bitselect(f32x4.splat(shift0), v128.load(0, SHIFTS), better), SHIFTS);
   v128.store(0, v128.bitselect(f32x4.splat(shift1), v128.load(0, SHIFTS + 16), better), SHIFTS + 16);
-  return v128.bitselect(f32x4.mul(scale, qx), best, better);
 }
 
 /** Quantizes the scales, fits the scale of all anew and writes four super-blocks. `most`: the largest scale of each. */

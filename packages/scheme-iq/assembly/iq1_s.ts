@@ -5,6 +5,7 @@
 //   byte 34 … 49     sub-block j, u16: high 3 bits of its four entries | (scale − 1) ⁄ 2 << 12 | shift is −1⁄8 << 15
 import { decodeHalf, encodeHalf, nearestInts } from "@fewbit/assembly";
 import { BEST, I1, I2, IQ1_END, PICKED, RANKS, SCALE, SHIFTS, VALID, W, X, encodeInFours, largest, pickEntries, rank } from "./iq1";
+import { LIMIT, SPLITS, boundOfWhole } from "./iq1-bound";
 import { decodeEntry, expandCodebook } from "./iq1-codebook";
 
 const ENTRIES: usize = 2;
@@ -18,18 +19,16 @@ const TINY: f32 = 1e-12;
 /** Sorted elements times their weights, and their weights. */
 const SORTED_X: usize = IQ1_END;
 const SORTED_W: usize = SORTED_X + SIZE;
-// For i = 0 … 32 elements in ascending order: sums over the first i; what the others contribute to the sums of a split
-// as its highest level, by shift; one record of six vectors each.
+/** For i = 0 … 32, sums over the first i sorted elements: X, W, then what W means for Σ wq², times the limit. */
 const SUMS: usize = SORTED_W + SIZE;
 const SUM_X: usize = SUMS;
 const SUM_W: usize = SUMS + 16;
-const PLUS_X: usize = SUMS + 32;
-const PLUS_W: usize = SUMS + 48;
-const MINUS_X: usize = SUMS + 64;
-const MINUS_W: usize = SUMS + 80;
-const RECORD: usize = 96;
+const PLUS: usize = SUMS + 32;
+const MINUS: usize = SUMS + 48;
+const RECORD: usize = 64;
+const LAST: usize = 32 * RECORD;
 /** Per sub-block: scale, shift, four entries. */
-const FOUND: usize = SUMS + 33 * RECORD;
+const FOUND: usize = SUMS + LAST + RECORD;
 const FOUND_SHIFT: usize = 16;
 const FOUND_ENTRIES: usize = 32;
 const FOUND_SIZE: usize = 32 + 64;
@@ -45,7 +44,7 @@ function encodeFour(target: usize): void {
     const at = j * SIZE;
     rank(X + at, SIZE);
     sort(at);
-    findSplit();
+    findSplit(at);
     const found = v128.not(i32x4.eq(v128.load(0, I1), i32x4.splat(-1)));
     const valid = v128.and(found, f32x4.ge(largest(X + at, SIZE), f32x4.splat(TINY)));
     const shift = v128.bitselect(v128.load(0, SHIFTS), f32x4.splat(0.125), valid);
@@ -93,86 +92,104 @@ function sort(at: usize): void {
   }
   v128.store(record, x, SUM_X);
   v128.store(record, w, SUM_W);
-  const plus = f32x4.splat(1.125);
-  const minus = f32x4.splat(0.875);
-  for (record = 0; record < 33 * RECORD; record += RECORD) {
-    const restX = f32x4.sub(x, v128.load(record, SUM_X));
-    const restW = f32x4.sub(w, v128.load(record, SUM_W));
-    v128.store(record, f32x4.mul(restX, plus), PLUS_X);
-    v128.store(record, f32x4.mul(f32x4.mul(restW, plus), plus), PLUS_W);
-    v128.store(record, f32x4.mul(restX, minus), MINUS_X);
-    v128.store(record, f32x4.mul(f32x4.mul(restW, minus), minus), MINUS_W);
-  }
 }
 
 /** The best of 561 splits with either shift: SCALE, I1, I2 and the first of SHIFTS. */
-function findSplit(): void {
+function findSplit(at: usize): void {
   v128.store(0, f32x4.splat(-f32.MAX_VALUE), BEST);
   v128.store(0, i32x4.splat(-1), I1);
   v128.store(0, i32x4.splat(-1), I2);
-  const total = v128.load(32 * RECORD, SUM_W);
-  let sane = v128.and(f32x4.gt(total, f32x4.splat(1e-25)), f32x4.lt(total, f32x4.splat(1e25)));
-  for (let i: usize = 0; i < SIZE; i += 16)
-    sane = v128.and(sane, f32x4.ge(v128.load(i, SORTED_W), f32x4.splat(0)));
-  if (i32x4.all_true(sane)) trySplits();
-  else trySplitsOfAny();
-}
-
-/** No weight is negative and their sum is far from zero: then Σ wq² is positive for all splits. */
-function trySplits(): void {
-  scan(false);
-}
-
-function trySplitsOfAny(): void {
-  scan(true);
-}
-
-/** `checked`: whether Σ wq² may be zero. */
-// @ts-ignore: decorator
-@inline
-function scan(checked: bool): void {
-  let best = v128.load(0, BEST);
-  const eighth = f32x4.splat(0.125);
-  for (let a: usize = 0; a < 33 * RECORD; a += RECORD) {
-    const x1 = v128.load(a, SUM_X);
-    const w1 = v128.load(a, SUM_W);
-    const plusX = f32x4.mul(x1, f32x4.splat(-0.875));
-    const minusX = f32x4.mul(x1, f32x4.splat(-1.125));
-    const plusW = f32x4.mul(f32x4.mul(w1, f32x4.splat(-0.875)), f32x4.splat(-0.875));
-    const minusW = f32x4.mul(f32x4.mul(w1, f32x4.splat(-1.125)), f32x4.splat(-1.125));
-    for (let b = a; b < 33 * RECORD; b += RECORD) {
-      const middleX = f32x4.mul(f32x4.sub(v128.load(b, SUM_X), x1), eighth);
-      const middleW = f32x4.mul(f32x4.mul(f32x4.sub(v128.load(b, SUM_W), w1), eighth), eighth);
-      const qxP = f32x4.add(f32x4.add(plusX, middleX), v128.load(b, PLUS_X));
-      const qxM = f32x4.add(f32x4.sub(minusX, middleX), v128.load(b, MINUS_X));
-      const q2P = f32x4.add(f32x4.add(plusW, middleW), v128.load(b, PLUS_W));
-      const q2M = f32x4.add(f32x4.add(minusW, middleW), v128.load(b, MINUS_W));
-      const better = v128.or(isBetter(qxP, q2P, best, checked), isBetter(qxM, q2M, best, checked));
-      if (v128.any_true(better)) {
-        best = keepBetter(qxP, q2P, best, a, b, 0.125, checked);
-        best = keepBetter(qxM, q2M, best, a, b, -0.125, checked);
-      }
-    }
+  if (boundOfWhole(at, SIZE, TINY)) {
+    for (let split = SPLITS, end = selectSplits(); split < end; split += 4)
+      compare(load<u16>(split), load<u16>(split, 2));
+  } else {
+    for (let a: usize = 0; a <= LAST; a += RECORD) for (let b = a; b <= LAST; b += RECORD) compare(a, b);
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function isBetter(qx: v128, q2: v128, best: v128, checked: bool): v128 {
-  const better = f32x4.gt(f32x4.mul(qx, qx), f32x4.mul(best, q2));
-  return checked ? v128.and(better, f32x4.gt(q2, f32x4.splat(0))) : better;
+/**
+ * Writes to SPLITS those that may be the best: see iq1-bound.ts. Levels differ by 1, their squares by 3⁄4 and 5⁄4 or
+ * the other way round. Returns the end.
+ */
+function selectSplits(): usize {
+  const limit = v128.load(0, LIMIT);
+  const plus = f32x4.splat(-1.25);
+  const minus = f32x4.splat(-0.75);
+  for (let a: usize = 0; a <= LAST; a += RECORD) {
+    const w = f32x4.mul(limit, v128.load(a, SUM_W));
+    v128.store(a, f32x4.mul(w, plus), PLUS);
+    v128.store(a, f32x4.mul(w, minus), MINUS);
+  }
+  const x = v128.load(LAST, SUM_X);
+  const w = f32x4.mul(limit, v128.load(LAST, SUM_W));
+  const plusX = f32x4.mul(x, f32x4.splat(1.125));
+  const minusX = f32x4.mul(x, f32x4.splat(0.875));
+  const plusW = f32x4.mul(w, f32x4.splat(1.125 * 1.125));
+  const minusW = f32x4.mul(w, f32x4.splat(0.875 * 0.875));
+  let end = SPLITS;
+  for (let a: usize = 0; a <= LAST; a += RECORD) {
+    const x1 = v128.load(a, SUM_X);
+    const w1 = f32x4.mul(limit, v128.load(a, SUM_W));
+    const qxP = f32x4.sub(plusX, x1);
+    const qxM = f32x4.sub(minusX, x1);
+    const q2P = f32x4.add(plusW, f32x4.mul(w1, f32x4.splat(0.75)));
+    const q2M = f32x4.add(minusW, f32x4.mul(w1, f32x4.splat(1.25)));
+    for (let b = a; b <= LAST; b += RECORD) {
+      const x2 = v128.load(b, SUM_X);
+      const p = f32x4.sub(qxP, x2);
+      const m = f32x4.sub(qxM, x2);
+      const better = v128.or(
+        f32x4.gt(f32x4.mul(p, p), f32x4.add(q2P, v128.load(b, PLUS))),
+        f32x4.gt(f32x4.mul(m, m), f32x4.add(q2M, v128.load(b, MINUS))),
+      );
+      store<u32>(end, <u32>a | (<u32>b << 16));
+      end += <usize>v128.any_true(better) << 2;
+    }
+  }
+  return end;
+}
+
+/** Keeps the split if it is better than what was kept before, as llama.cpp computes it. */
+function compare(a: usize, b: usize): void {
+  const x1 = v128.load(a, SUM_X);
+  const w1 = v128.load(a, SUM_W);
+  const x2 = v128.load(b, SUM_X);
+  const w2 = v128.load(b, SUM_W);
+  const eighth = f32x4.splat(0.125);
+  const middleX = f32x4.mul(f32x4.sub(x2, x1), eighth);
+  const middleW = f32x4.mul(f32x4.mul(f32x4.sub(w2, w1), eighth), eighth);
+  const restX = f32x4.sub(v128.load(LAST, SUM_X), x2);
+  const restW = f32x4.sub(v128.load(LAST, SUM_W), w2);
+  const high = f32x4.splat(1.125);
+  const low = f32x4.splat(0.875);
+  keepBetter(
+    f32x4.add(f32x4.sub(middleX, f32x4.mul(x1, low)), f32x4.mul(restX, high)),
+    f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(w1, low), low), middleW), f32x4.mul(f32x4.mul(restW, high), high)),
+    a,
+    b,
+    0.125,
+  );
+  keepBetter(
+    f32x4.sub(f32x4.mul(restX, low), f32x4.add(f32x4.mul(x1, high), middleX)),
+    f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(w1, high), high), middleW), f32x4.mul(f32x4.mul(restW, low), low)),
+    a,
+    b,
+    -0.125,
+  );
 }
 
 // @ts-ignore: decorator
 @inline
-function keepBetter(qx: v128, q2: v128, best: v128, a: usize, b: usize, shift: f32, checked: bool): v128 {
-  const better = isBetter(qx, q2, best, checked);
+function keepBetter(qx: v128, q2: v128, a: usize, b: usize, shift: f32): void {
+  const best = v128.load(0, BEST);
+  const better = v128.and(f32x4.gt(f32x4.mul(qx, qx), f32x4.mul(best, q2)), f32x4.gt(q2, f32x4.splat(0)));
+  if (!v128.any_true(better)) return;
   const scale = f32x4.div(qx, q2);
+  v128.store(0, v128.bitselect(f32x4.mul(scale, qx), best, better), BEST);
   v128.store(0, v128.bitselect(scale, v128.load(0, SCALE), better), SCALE);
   v128.store(0, v128.bitselect(i32x4.splat(<i32>(a / RECORD)), v128.load(0, I1), better), I1);
   v128.store(0, v128.bitselect(i32x4.splat(<i32>(b / RECORD)), v128.load(0, I2), better), I2);
   v128.store(0, v128.bitselect(f32x4.splat(shift), v128.load(0, SHIFTS), better), SHIFTS);
-  return v128.bitselect(f32x4.mul(scale, qx), best, better);
 }
 
 /** Quantizes the scales and writes four super-blocks. `most`: the largest scale of each. */
