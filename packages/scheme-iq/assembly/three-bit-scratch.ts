@@ -15,8 +15,8 @@ export const PER_INVERSE: usize = 0x6180; // float: trials per unit of inverse s
 export const ROUNDED: usize = 0x61a0;
 export const ROUNDED_BYTES: usize = 64;
 /** u16 per trial, for each group: the entry it goes to, and room behind for some that overrun. */
-export const CHOSEN: usize = 0x63b0;
-export const CHOSEN_BYTES: usize = 80;
+export const CHOSEN: usize = 0x7000;
+export const CHOSEN_BYTES: usize = 128;
 /** 16 bytes per trial: the same, u16 per group. */
 export const WINNERS: usize = 0x6640;
 
@@ -26,12 +26,12 @@ export const FIRSTS: usize = 0x6a90; // u8 each: the first trial that leads ther
 export const SUMS_QX: usize = 0x6ac0; // floats: Σ w x q of each
 export const SUMS_QQ: usize = 0x6b50; // floats: Σ w q q
 
-// One group of four elements.
-export const TWICE: usize = 0x6be0; // four floats: 2 · root · x
-export const DOUBTS: usize = 0x6bf0; // two floats: how far one may trust, per scale and per inverse scale
-/** Four vectors per list block: Σ root q q and Σ 2 root x q, of eight candidates each. */
-export const LINES: usize = 0x6c00;
-export const DISTANCES: usize = 0x6d80; // two vectors per list block, 5 at most
+// Its eight groups of four elements.
+export const TWICE: usize = 0x6be0; // 32 floats: 2 · root · x
+export const DOUBTS: usize = 0x6c60; // two floats per group: how far one may trust, per scale and per inverse scale
+
+// One group.
+export const DISTANCES: usize = 0x6d00; // two vectors per list block, 5 at most
 
 // The result of a super-block.
 export const SUB_SCALES: usize = 0x6e40; // 8 floats
@@ -47,3 +47,9 @@ export const MAGIC: usize = 0x6f20;
 export const SEVEN: usize = 0x6f30; // bytes
 export const PAIR_MASK: usize = 0x6f40;
 export const NUMERATORS: usize = 0x6f50; // 32 floats: what the trials take the largest element to
+
+// The runs of trials of a sub-block, 136 at most and one more that is not counted.
+export const RUNS: usize = 0x7400; // 32 bytes each: see three-bit-runs.ts
+export const OFF_GRID: usize = 0x8540; // u16: offset in RUNS
+export const CROSSINGS: usize = 0x8660; // u16: offset in RUNS
+export const THRESHOLDS: usize = 0x8780; // u16: offset in RUNS

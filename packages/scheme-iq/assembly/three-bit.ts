@@ -13,7 +13,8 @@ import {
   CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, PER_INVERSE,
   REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, W, WINNERS, WX, X,
 } from "./three-bit-scratch";
-import { offGrid, searchOnce, searchOncePlainly, searchPlainly, searchTrials } from "./three-bit-search";
+import { searchOnce, searchOncePlainly } from "./three-bit-nearest";
+import { offGrid, searchPlainly, searchTrials } from "./three-bit-runs";
 
 /** `steps`: how far the trials reach to either side. */
 export function makeThreeBitConstants(steps: i32): void {

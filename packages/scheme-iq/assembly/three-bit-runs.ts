@@ -1,0 +1,408 @@
+// The entries that all trials of a sub-block lead to.
+//
+// As the scale shrinks, a group rounds to four or five points in turn. While it stays at one, a run of trials, its
+// candidates are the same, and
+//
+//   D(q) / scale = scale · A − B + C,    A = Σ w q²,  B = Σ 2 w x q,  C = Σ w x² / scale
+//
+// is linear in the scale but for C, which all share: a candidate that is nearest at both ends of a run is nearest in
+// between. So A and B are computed once in a run, and scale · A − B at both ends. If different candidates win there,
+// the trials on both sides of where their lines cross are examined in the same way.
+//
+// Error. Let u = 2⁻²⁴, M = 225 scale Σ w + C. llama.cpp's D̂ differs from D by less than 18.4 u scale M: one rounding of
+// scale · q, at most |scale q| u, moves the square of a difference d by 2.1 |d| |scale q| u, and seven roundings act on
+// the square, the term and the sums that contain it, 7.1 u d²; with |d| ≤ scale q + |x|, both together are below
+// 9.2 u w (scale q + |x|)² ≤ 18.4 u w (scale² q² + x²), and q ≤ 15. The computed scale · A − B differs from the exact one
+// by less than 12.1 u M: A has four roundings, B five, the product and the difference one each, and 2 |x| q ≤ x² / scale
+// + scale q². So if two candidates differ by more than 61 u M, D̂ differs in the same direction; DOUBT = 80 u leaves room
+// for the roundings of M and of the comparison. M is convex in the scale, so that a lead of DOUBT · M at both ends of a
+// run is one in between. Wherever the lead is smaller, the candidates are compared as llama.cpp does it. Underflow is of
+// no concern while Σ w x² > 1e-30, and overflow while the sub-block is regular (three-bit.ts).
+//
+// Left-out candidates (three-bit-nearest.ts). Elements lie at a threshold only in the first or the last trial of a run: in
+// neighbouring trials x / 2 scale differs by more than 1 / 100.
+//
+// All runs of the sub-block go through each step together, and steps have few branches, because what a branch would
+// depend on comes from long chains of arithmetic and is hard to predict.
+import { LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, winnerCount, winners } from "./three-bit-lattice";
+import { atThreshold, entryOf, high, low, nearest, roundPlainly, rounded } from "./three-bit-nearest";
+import {
+  CHOSEN, CHOSEN_BYTES, CROSSINGS, DOUBTS, HALF, HALVES, INVERSES, MAGIC, OFF_GRID, PAIR_MASK, PER_INVERSE, ROOT, ROUNDED,
+  ROUNDED_BYTES, RUNS, SCALES, SEVEN, THRESHOLDS, TWICE, X,
+} from "./three-bit-scratch";
+
+const DOUBT: f32 = 80 / 16777216;
+
+// A run.
+const POINT: usize = 0; // u32: a word of POINTS
+const GROUP: usize = 4; // u8
+const FIRST: usize = 5; // u8: trial
+const LAST: usize = 6; // u8
+const MIDDLE: usize = 7; // u8: from this trial on the entry is ENTRY_B
+const CLOSE_A: usize = 8; // u32: a bit for each candidate that may be nearest in the first trial
+const CLOSE_B: usize = 12; // u32: in the last
+const ENTRY_A: usize = 16; // u16
+const ENTRY_B: usize = 18; // u16
+const LINES: usize = 20; // u32: address of A and B of the candidates
+const EACH: usize = 24; // u8: whether each trial is to be looked at by itself
+const RUN_BYTES: usize = 32;
+
+/**
+ * Lines of all runs. From 0.8 to 1.2 times its size, an element crosses four thresholds at most, so that there are at
+ * most 17 runs in a group, and lists have 24 candidates at most.
+ *
+ *   byte 0 … 31      A of eight candidates
+ *   byte 32 … 63     B of eight candidates
+ */
+const ALL_LINES: usize = memory.data(8 * 17 * 3 * 64, 16);
+
+/** Points and winners of all trials of the sub-block at offset `at`, one by one. */
+export function searchPlainly(lattice: usize, at: usize, trials: usize): void {
+  for (let t: usize = 0; t < trials; t++)
+    for (let g: usize = 0; g < 8; g++) {
+      const group = at + (g << 4);
+      const point = roundPlainly(group, load<f32>(t << 2, INVERSES));
+      store<u16>(g * ROUNDED_BYTES + (t << 1), <u16>point, ROUNDED);
+      choose(g, t, entryOf(lattice, point, group, load<f32>(t << 2, SCALES)));
+    }
+}
+
+/** A bit for each group of the sub-block whose point in trial t is no entry. */
+export function offGrid(lattice: usize, t: usize): u32 {
+  let groups: u32 = 0;
+  for (let g: u32 = 0; g < 8; g++) {
+    const point = <usize>load<u16>(<usize>g * ROUNDED_BYTES + (t << 1), ROUNDED);
+    groups |= (~load<u32>(lattice + (point << 2), POINTS) >>> 31) << g;
+  }
+  return groups;
+}
+
+// @ts-ignore: decorator
+@inline
+function choose(g: usize, t: usize, entry: u32): void {
+  store<u16>(g * CHOSEN_BYTES + (t << 1), <u16>entry, CHOSEN);
+}
+
+/** For all trials from this one on; those behind a run are chosen for later. */
+// @ts-ignore: decorator
+@inline
+function chooseFrom(g: usize, t: usize, entry: u32): void {
+  const entries = i16x8.splat(<i16>entry);
+  const p = g * CHOSEN_BYTES + (t << 1);
+  v128.store(p, entries, CHOSEN);
+  v128.store(p, entries, CHOSEN + 16);
+  v128.store(p, entries, CHOSEN + 32);
+  v128.store(p, entries, CHOSEN + 48);
+}
+
+/** Points and winners of all trials of a regular sub-block. */
+export function searchTrials(lattice: usize, at: usize, trials: usize): void {
+  roundTrials(at, trials);
+  const count = listRuns(lattice, trials);
+  measureGroups(at);
+  const thresholds = findEnds(lattice, at, count & 0xffff);
+  findMiddles(nameEnds(lattice, count & 0xffff));
+  for (let run = RUNS, end = RUNS + RUN_BYTES * (count >>> 16); run < end; run += RUN_BYTES) {
+    const g = <usize>load<u8>(run, GROUP);
+    if (load<u8>(run, EACH)) {
+      searchEach(lattice, at, run);
+      continue;
+    }
+    chooseFrom(g, load<u8>(run, FIRST), load<u16>(run, ENTRY_A));
+    chooseFrom(g, load<u8>(run, MIDDLE), load<u16>(run, ENTRY_B));
+  }
+  for (let k: usize = 0; k < thresholds; k++) searchEnds(lattice, at, RUNS + load<u16>(k << 1, THRESHOLDS));
+}
+
+/** Rounds eight groups in all trials. */
+function roundTrials(at: usize, trials: usize): void {
+  const half = v128.load(0, HALF);
+  const magic = v128.load(0, MAGIC);
+  const seven = v128.load(0, SEVEN);
+  const pairs = v128.load(0, PAIR_MASK);
+  for (let t: usize = 0; t < trials; t += 4) {
+    const h0 = v128.load32_splat(t << 2, HALVES);
+    const h1 = v128.load32_splat(t << 2, HALVES + 4);
+    const h2 = v128.load32_splat(t << 2, HALVES + 8);
+    const h3 = v128.load32_splat(t << 2, HALVES + 12);
+    let to = ROUNDED + (t << 1);
+    for (let p = at; p < at + 128; p += 16, to += ROUNDED_BYTES) {
+      const x = v128.load(p, X);
+      const a = i16x8.narrow_i32x4_s(rounded(x, h0, half, magic), rounded(x, h1, half, magic));
+      const b = i16x8.narrow_i32x4_s(rounded(x, h2, half, magic), rounded(x, h3, half, magic));
+      let bits = i8x16.min_u(i8x16.narrow_i16x8_u(a, b), seven);
+      // Four bytes to twelve bits.
+      bits = v128.and(v128.or(bits, i32x4.shr_u(bits, 5)), pairs);
+      bits = v128.and(v128.or(bits, i32x4.shr_u(bits, 10)), i32x4.splat(0xfff));
+      store<i64>(to, i64x2.extract_lane(i16x8.narrow_i32x4_s(bits, bits), 0));
+    }
+  }
+}
+
+/** Bit t: trial t rounds to another point than trial t − 1. Bits 0 and `trials` are set too. */
+// @ts-ignore: decorator
+@inline
+function changes(g: usize, trials: usize): u32 {
+  const p = g * ROUNDED_BYTES;
+  const a = i16x8.eq(v128.load(p, ROUNDED), v128.load(p, ROUNDED - 2));
+  const b = i16x8.eq(v128.load(p, ROUNDED + 16), v128.load(p, ROUNDED + 14));
+  const c = i16x8.eq(v128.load(p, ROUNDED + 32), v128.load(p, ROUNDED + 30));
+  const d = i16x8.eq(v128.load(p, ROUNDED + 48), v128.load(p, ROUNDED + 46));
+  const same = i8x16.bitmask(i8x16.narrow_i16x8_s(a, b)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(c, d)) << 16);
+  const end = 1 << <u32>trials;
+  return (~same & (end - 1)) | end | 1;
+}
+
+/** Lists all runs, and those whose points are not on the grid. Returns how many: the latter in the low 16 bits. */
+function listRuns(lattice: usize, trials: usize): usize {
+  let run = RUNS;
+  let off: usize = 0;
+  for (let pair: usize = 0; pair < 4; pair++) {
+    // Bits of two groups. What follows the last trial of a group is no run: it is written, but not counted.
+    let left = <u64>changes(2 * pair, trials) | (<u64>changes(2 * pair + 1, trials) << 32);
+    while (left) {
+      const bit = <usize>ctz(left);
+      left &= left - 1;
+      const first = bit & 31;
+      const last = (<usize>ctz(left) - 1) & 31;
+      const point = load<u32>(lattice + (<usize>load<u16>(2 * pair * ROUNDED_BYTES + (bit << 1), ROUNDED) << 2), POINTS);
+      store<u32>(run, point, POINT);
+      store<u32>(run, (2 * pair + (bit >> 5)) | (first << 8) | (last << 16) | (last << 24), GROUP);
+      store<u32>(run, (point & 0xffff) * 0x10001, ENTRY_A);
+      store<u8>(run, 0, EACH);
+      const counts = first != trials;
+      store<u16>(off << 1, <u16>(run - RUNS), OFF_GRID);
+      off += <usize>counts & (~point >>> 31);
+      run += RUN_BYTES * <usize>counts;
+    }
+  }
+  return off | (((run - RUNS) / RUN_BYTES) << 16);
+}
+
+/** For each group 2 w x, and DOUBT · M per scale and per inverse scale; in nothing is trusted if M may underflow. */
+function measureGroups(at: usize): void {
+  for (let g: usize = 0; g < 8; g++) {
+    const p = at + (g << 4);
+    const x = v128.load(p, X);
+    const w = v128.load(p, ROOT);
+    const wx = f32x4.mul(w, x);
+    v128.store(g << 4, f32x4.add(wx, wx), TWICE);
+    const sumWxx = sumLanes(f32x4.mul(wx, x));
+    store<f32>(g << 3, DOUBT * 225 * sumLanes(w), DOUBTS);
+    store<f32>(g << 3, sumWxx > <f32>1e-30 ? DOUBT * sumWxx : Infinity, DOUBTS + 4);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function sumLanes(v: v128): f32 {
+  v = f32x4.add(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1);
+}
+
+/** CLOSE_A and CLOSE_B of all runs that are not on the grid. Returns the number of runs that touch a threshold. */
+function findEnds(lattice: usize, at: usize, count: usize): usize {
+  let lines = ALL_LINES;
+  let thresholds: usize = 0;
+  for (let k: usize = 0; k < count; k++) {
+    const run = RUNS + <usize>load<u16>(k << 1, OFF_GRID);
+    const point = load<u32>(run, POINT);
+    const g = <usize>load<u8>(run, GROUP);
+    const first = <usize>load<u8>(run, FIRST);
+    const last = <usize>load<u8>(run, LAST);
+    store<u32>(run, <u32>lines, LINES);
+    const end = makeLines(winners(lattice, point), winnerCount(point), at + (g << 4), g, lines);
+    store<u64>(run, closest(lines, winnerCount(point), g, first, last), CLOSE_A);
+    lines = end;
+    store<u16>(thresholds << 1, <u16>(run - RUNS), THRESHOLDS);
+    const touches = <usize>atThreshold(at + (g << 4), load<f32>(first << 2, HALVES)) | <usize>atThreshold(at + (g << 4), load<f32>(last << 2, HALVES));
+    thresholds += touches & <usize>(winnerCount(point) != candidateCount(point));
+  }
+  return thresholds;
+}
+
+/** Entries of both ends of these runs. Lists the runs in which different ones win. */
+function nameEnds(lattice: usize, count: usize): usize {
+  let crossings: usize = 0;
+  for (let k: usize = 0; k < count; k++) {
+    const offset = load<u16>(k << 1, OFF_GRID);
+    const run = RUNS + <usize>offset;
+    const list = winners(lattice, load<u32>(run, POINT));
+    const a = load<u32>(run, CLOSE_A);
+    const b = load<u32>(run, CLOSE_B);
+    store<u16>(run, <u16>entryAt(list, ctz(a) & 31), ENTRY_A);
+    store<u16>(run, <u16>entryAt(list, ctz(b) & 31), ENTRY_B);
+    const doubtful = ((a & (a - 1)) | (b & (b - 1))) != 0;
+    store<u8>(run, <u8>doubtful, EACH);
+    store<u16>(crossings << 1, offset, CROSSINGS);
+    crossings += <usize>(!doubtful) & <usize>(a != b) & <usize>(load<u8>(run, LAST) > load<u8>(run, FIRST) + 1);
+  }
+  return crossings;
+}
+
+/** MIDDLE of runs at whose ends different candidates win. */
+function findMiddles(count: usize): void {
+  for (let k: usize = 0; k < count; k++) {
+    const run = RUNS + <usize>load<u16>(k << 1, CROSSINGS);
+    const lines = <usize>load<u32>(run, LINES);
+    const expected = load<u64>(run, CLOSE_A);
+    const crossing = crossingOf(lines, ctz(<u32>expected), ctz(<u32>(expected >>> 32)));
+    const middle = max(<i32>load<u8>(run, FIRST) + 1, min(<i32>load<u8>(run, LAST), crossing));
+    store<u8>(run, <u8>middle, MIDDLE);
+    const found = closest(lines, winnerCount(load<u32>(run, POINT)), load<u8>(run, GROUP), middle - 1, middle);
+    store<u8>(run, <u8>(found != expected), EACH);
+  }
+}
+
+/** One trial after the other. */
+function searchEach(lattice: usize, at: usize, run: usize): void {
+  const point = load<u32>(run, POINT);
+  const list = winners(lattice, point);
+  const count = winnerCount(point);
+  const g = <usize>load<u8>(run, GROUP);
+  for (let t = <usize>load<u8>(run, FIRST); t <= <usize>load<u8>(run, LAST); t++) {
+    const close = <u32>closest(load<u32>(run, LINES), count, g, t, t);
+    const one = close != 0 && (close & (close - 1)) == 0;
+    choose(g, t, one ? entryAt(list, ctz(close)) : nearest(list, count, at + (g << 4), load<f32>(t << 2, SCALES)));
+  }
+}
+
+/** Compares all candidates where an element lies at a threshold. */
+function searchEnds(lattice: usize, at: usize, run: usize): void {
+  const point = load<u32>(run, POINT);
+  const g = <usize>load<u8>(run, GROUP);
+  const group = at + (g << 4);
+  for (let end = FIRST; end <= LAST; end++) {
+    const t = <usize>load<u8>(run + end);
+    if (!atThreshold(group, load<f32>(t << 2, HALVES))) continue;
+    choose(g, t, nearest(candidates(lattice, point), candidateCount(point), group, load<f32>(t << 2, SCALES)));
+  }
+}
+
+/** A and B of every candidate of a list. Returns the end of the lines. */
+// @ts-ignore: decorator
+@inline
+function makeLines(list: usize, count: u32, at: usize, g: usize, to: usize): usize {
+  const twice = TWICE + (g << 4);
+  const stop = to + (<usize>((count + 7) >>> 3) << 6);
+  for (let p = list; to < stop; p += LIST_BLOCK, to += 64) {
+    let q = v128.load8x8_u(p);
+    let w = v128.load32_splat(at, ROOT);
+    let wx = v128.load32_splat(twice);
+    let l = low(q);
+    let h = high(q);
+    let a = f32x4.mul(w, f32x4.mul(l, l));
+    let c = f32x4.mul(w, f32x4.mul(h, h));
+    let b = f32x4.mul(wx, l);
+    let d = f32x4.mul(wx, h);
+    q = v128.load8x8_u(p, 8);
+    w = v128.load32_splat(at, ROOT + 4);
+    wx = v128.load32_splat(twice, 4);
+    l = low(q);
+    h = high(q);
+    a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+    b = f32x4.add(b, f32x4.mul(wx, l));
+    d = f32x4.add(d, f32x4.mul(wx, h));
+    q = v128.load8x8_u(p, 16);
+    w = v128.load32_splat(at, ROOT + 8);
+    wx = v128.load32_splat(twice, 8);
+    l = low(q);
+    h = high(q);
+    a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+    b = f32x4.add(b, f32x4.mul(wx, l));
+    d = f32x4.add(d, f32x4.mul(wx, h));
+    q = v128.load8x8_u(p, 24);
+    w = v128.load32_splat(at, ROOT + 12);
+    wx = v128.load32_splat(twice, 12);
+    l = low(q);
+    h = high(q);
+    v128.store(to, f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l))));
+    v128.store(to, f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h))), 16);
+    v128.store(to, f32x4.add(b, f32x4.mul(wx, l)), 32);
+    v128.store(to, f32x4.add(d, f32x4.mul(wx, h)), 48);
+  }
+  return to;
+}
+
+/**
+ * For trials t (in the low half) and u (in the high half): a bit for each candidate whose scale · A − B is the least,
+ * or so close that the exact D̂ must decide.
+ */
+// @ts-ignore: decorator
+@inline
+function closest(lines: usize, count: u32, g: usize, t: usize, u: usize): u64 {
+  const s = v128.load32_splat(t << 2, SCALES);
+  const r = v128.load32_splat(u << 2, SCALES);
+  const inverses = v128.shuffle<f32>(v128.load32_splat(t << 2, INVERSES), v128.load32_splat(u << 2, INVERSES), 0, 1, 4, 5);
+  const doubt = f32x4.add(
+    f32x4.mul(v128.load32_splat(g << 3, DOUBTS), v128.shuffle<f32>(s, r, 0, 1, 4, 5)),
+    f32x4.mul(v128.load32_splat(g << 3, DOUBTS + 4), inverses),
+  );
+  if (count > 8) return closestOfMany(lines, count, s, r, doubt);
+  const s0 = score(s, lines);
+  const s1 = score(s, lines + 16);
+  const r0 = score(r, lines);
+  const r1 = score(r, lines + 16);
+  const limits = f32x4.add(leastOfBoth(f32x4.pmin(s0, s1), f32x4.pmin(r0, r1)), doubt);
+  const bits = closeBits(s0, s1, r0, r1, limits) & (0x0101 * ((1 << count) - 1));
+  return <u64>(bits & 255) | (<u64>(bits >>> 8) << 32);
+}
+
+function closestOfMany(lines: usize, count: u32, s: v128, r: v128, doubt: v128): u64 {
+  const stop = lines + (<usize>((count + 7) >>> 3) << 6);
+  let leastS = f32x4.splat(f32.MAX_VALUE);
+  let leastR = leastS;
+  for (let p = lines; p < stop; p += 64) {
+    leastS = f32x4.pmin(leastS, f32x4.pmin(score(s, p), score(s, p + 16)));
+    leastR = f32x4.pmin(leastR, f32x4.pmin(score(r, p), score(r, p + 16)));
+  }
+  const limits = f32x4.add(leastOfBoth(leastS, leastR), doubt);
+  let closeS: u32 = 0;
+  let closeR: u32 = 0;
+  let shift: u32 = 0;
+  for (let p = lines; p < stop; p += 64, shift += 8) {
+    const bits = closeBits(score(s, p), score(s, p + 16), score(r, p), score(r, p + 16), limits);
+    closeS |= (bits & 255) << shift;
+    closeR |= (bits >>> 8) << shift;
+  }
+  const valid = (1 << count) - 1;
+  return <u64>(closeS & valid) | (<u64>(closeR & valid) << 32);
+}
+
+// @ts-ignore: decorator
+@inline
+function score(scale: v128, p: usize): v128 {
+  return f32x4.sub(f32x4.mul(scale, v128.load(p)), v128.load(p, 32));
+}
+
+/** The least lane of s, twice, and of r, twice. */
+// @ts-ignore: decorator
+@inline
+function leastOfBoth(s: v128, r: v128): v128 {
+  const two = f32x4.pmin(v128.shuffle<f32>(s, r, 0, 1, 4, 5), v128.shuffle<f32>(s, r, 2, 3, 6, 7));
+  return f32x4.pmin(two, v128.shuffle<f32>(two, two, 1, 0, 3, 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function closeBits(s0: v128, s1: v128, r0: v128, r1: v128, limits: v128): u32 {
+  const s = v128.shuffle<f32>(limits, limits, 0, 0, 0, 0);
+  const r = v128.shuffle<f32>(limits, limits, 2, 2, 2, 2);
+  const a = i16x8.narrow_i32x4_s(f32x4.le(s0, s), f32x4.le(s1, s));
+  const b = i16x8.narrow_i32x4_s(f32x4.le(r0, r), f32x4.le(r1, r));
+  return i8x16.bitmask(i8x16.narrow_i16x8_s(a, b));
+}
+
+/** About the first trial in which candidate b is nearer than a. */
+// @ts-ignore: decorator
+@inline
+function crossingOf(lines: usize, a: u32, b: u32): i32 {
+  const p = lines + (<usize>(a & 24) << 3) + (<usize>(a & 7) << 2);
+  const q = lines + (<usize>(b & 24) << 3) + (<usize>(b & 7) << 2);
+  const inverse = (load<f32>(p) - load<f32>(q)) / (load<f32>(p, 32) - load<f32>(q, 32));
+  const trial = (inverse - load<f32>(0, INVERSES)) * load<f32>(0, PER_INVERSE);
+  // Not a plain conversion, which traps on what is no integer of 32 bits.
+  return i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.splat(max<f32>(-1, min<f32>(32, trial)))), 0) + 1;
+}
