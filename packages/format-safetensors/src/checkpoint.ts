@@ -79,17 +79,17 @@ export async function readIndex(source: Source): Promise<Index> {
   const names = new Map<string, string>();
   const examples = new Map<string, string>();
   for (const [tensor, { at, value }] of members) {
-    const key = `weight_map[${quoted(tensor)}]`;
+    const key = (): string => `weight_map[${quoted(tensor)}]`;
     if (!wellFormed(tensor))
-      throw error("E_INDEX_FORMAT", `The name ${quoted(tensor)} holds half of a character.`, at, key);
+      throw error("E_INDEX_FORMAT", `The name ${quoted(tensor)} holds half of a character.`, at, key());
     if (value.kind !== "string")
-      throw error("E_INDEX_FORMAT", `The file of ${quoted(tensor)} is not a text.`, value.at, key);
+      throw error("E_INDEX_FORMAT", `The file of ${quoted(tensor)} is not a text.`, value.at, key());
     if (!isShardName(value.value))
       throw error(
         "E_INDEX_PATH",
         `The index puts ${quoted(tensor)} into ${quoted(value.value)}, which is not the plain name of a .safetensors file beside it.`,
         value.at,
-        key,
+        key(),
         "Do not trust this index; download the checkpoint again from a place you know.",
       );
     names.set(tensor, value.value);

@@ -8,7 +8,7 @@ export function looksLike(prefix: Uint8Array): { readonly is: string; readonly r
       is: "a Git LFS pointer, a note of where the real file is",
       remedy: "Fetch the real file with `git lfs pull`, or download it from the model's page.",
     };
-  if (/^\s*<(!doctype|html)/i.test(text) || /^<!DOCTYP/i.test(text))
+  if (/^<(!doctyp|html)/i.test(text))
     return {
       is: "an HTML page, probably an error page saved under the model's name",
       remedy: "Download the file again from its direct link.",

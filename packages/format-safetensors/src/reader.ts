@@ -31,7 +31,7 @@ function sniff(head: Uint8Array, fileName: string): boolean {
   if (head.length < 10) return false;
   const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true);
   return (
-    length >= 2n && length <= BigInt(MAX_HEADER_BYTES) && head[8] === 0x7b && /["}]/.test(char(head[9]!))
+    length >= 2n && length <= BigInt(MAX_HEADER_BYTES) && head[8] === 0x7b && /["}\s]/.test(char(head[9]!))
   );
 }
 

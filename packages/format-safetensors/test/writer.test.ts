@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import {
@@ -69,6 +70,23 @@ test("the widest elements come first, then names in the order of their bytes; sp
     ["\u{1f600}", 16],
     ["a", 20],
     ["b", 22],
+  ]);
+});
+
+test("the format's own library writes the same header", () => {
+  // What the Python package safetensors 0.8.0 wrote for these; it offers no F4 and F6.
+  const tensors = [...dtypes]
+    .filter(([dtype]) => !/^F[46](_|$)/.test(dtype))
+    .flatMap(([dtype]) =>
+      ['\u00e9\n\u0007"', "\u{1f600}", "\uff5e", "z\u007f"].map((name) =>
+        tensor(`${name} ${dtype}`, dtype, [3]),
+      ),
+    );
+  const { header, size } = writer.layout(draft(tensors, [text("format", "pt")])).files[0]!;
+  expect([tensors.length, size, createHash("sha256").update(header).digest("hex")]).toEqual([
+    76,
+    5936,
+    "5a989c650fe57142ee2c8822ec020a6fc34e03a9308f74f261bc457ae2f1db14",
   ]);
 });
 
