@@ -45,6 +45,16 @@ export function testReader(reader: FormatReader, { test, samples }: ReaderTestOp
     );
   });
 
+  law("knows the files that stand for a folder by their names", () => {
+    for (const name of reader.folderFiles ?? []) {
+      hold(
+        /^[^/\\]+$/.test(name) && !/^\.+$/.test(name),
+        `"${name}" is not the name of a file in the folder`,
+      );
+      hold(reader.sniff(new Uint8Array(0), name) === true, `sniff does not know ${name} by its name`);
+    }
+  });
+
   law("sniff never throws, and says no to random bytes", () => {
     for (const length of [0, 1, 3, 4, 7, 8, 100, HEAD_BYTES])
       for (const name of ["", "x", ".", "/", "a\0b", "x.bin", "é".repeat(3000)]) {

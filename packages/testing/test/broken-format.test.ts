@@ -28,6 +28,18 @@ const readers: Mutant<FormatReader>[] = [
     /with their dot: \[plain\]/,
   ],
   [
+    "looks for its folder's file elsewhere",
+    { ...plainReader, folderFiles: ["../model.plain"] },
+    "knows the files that stand for a folder by their names",
+    /"\.\.\/model\.plain" is not the name of a file in the folder/,
+  ],
+  [
+    "does not know its folder's file",
+    { ...plainReader, folderFiles: ["index.json"] },
+    "knows the files that stand for a folder by their names",
+    /sniff does not know index\.json by its name/,
+  ],
+  [
     "sniffs beyond the head",
     {
       ...plainReader,
