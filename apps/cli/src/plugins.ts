@@ -14,6 +14,7 @@ import formatSafetensors from "@fewbit/format-safetensors";
 import runnerPiscina from "@fewbit/runner-piscina";
 import schemeAsymmetric from "@fewbit/scheme-asymmetric";
 import schemeFloat from "@fewbit/scheme-float";
+import schemeIq from "@fewbit/scheme-iq";
 import schemeSymmetric from "@fewbit/scheme-symmetric";
 import { resolveModuleURL } from "exsolve";
 import { configFolder, type LoadedConfig } from "./config.js";
@@ -23,6 +24,7 @@ export const bundled: readonly Plugin[] = [
   schemeSymmetric,
   schemeAsymmetric,
   schemeFloat,
+  schemeIq,
   formatGguf,
   formatSafetensors,
   runnerPiscina,

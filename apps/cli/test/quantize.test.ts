@@ -299,9 +299,9 @@ describe("refused, with nothing changed", () => {
       /^error\[E_RECIPE_UNKNOWN\] .*"Q4_K_N"\. Registered: Q4_K/,
     );
     await refused(
-      ["tiny.gguf", "--type=IQ4_XS"],
+      ["tiny.gguf", "--type=INT8_CHANNEL"],
       2,
-      /^error\[E_SCHEME_UNKNOWN\] .*"IQ4_XS".* @fewbit\/scheme-iq brings it: npm install @fewbit\/scheme-iq, then add --plugin @fewbit\/scheme-iq\.\n$/,
+      /"INT8_CHANNEL".* @fewbit\/scheme-per-channel brings it: npm install @fewbit\/scheme-per-channel, then add --plugin @fewbit\/scheme-per-channel\.\n$/,
     );
   });
 
