@@ -73,7 +73,7 @@ export interface FormatReader {
   sniff(head: Uint8Array, fileName: string): boolean;
   /**
    * Reads structure, never weights. `sibling` opens other files of the same model by bare file name:
-   * shards, an index, a tokenizer; it throws `E_IO` when there is none.
+   * shards, an index, a tokenizer; it throws `E_IO` when there is none, `E_LINK` when it is a link to elsewhere.
    */
   open(source: Source, sibling: (fileName: string) => Promise<Source>): Promise<Model>;
 }
