@@ -54,11 +54,12 @@ export async function loadConfig(
   return { config: checkConfig(exported, file), file };
 }
 
-/** Whether two files are in one folder, symbolic links followed. */
+/** Whether two files are in one folder, or the second is that folder, symbolic links followed. */
 function lieTogether(a: string, b: string): boolean {
   const folder = (file: string): string => realpathSync(dirname(file));
   try {
-    return folder(a) === folder(b) || folder(a) === dirname(realpathSync(b));
+    const real = realpathSync(b);
+    return [folder(b), dirname(real), real].includes(folder(a));
   } catch {
     return false; // There is no such model; whoever opens it will say so.
   }

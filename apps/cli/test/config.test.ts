@@ -85,6 +85,7 @@ test("one beside the model is left alone unless it is named", async () => {
   await expect(load({ model: "model.gguf", named: "fewbit.config.mjs" })).rejects.toThrow(
     "this code came with",
   );
+  expect(await load({ model: "." })).toBeUndefined();
   mkdirSync(join(folder, "models"));
   write("models/model.gguf", "");
   await expect(load({ model: "models/model.gguf" })).rejects.toThrow("this code came with");
