@@ -8,6 +8,7 @@ import {
   isFewbitError,
   type Plugin,
   type Registry,
+  type Runner,
 } from "@fewbit/core";
 import formatGguf from "@fewbit/format-gguf";
 import formatSafetensors from "@fewbit/format-safetensors";
@@ -164,6 +165,9 @@ function suggest(id: string, registry: Registry, cwd: string): string | undefine
   if (installed.length === 0) return undefined;
   return `${installed.join(", ")} ${installed.length === 1 ? "is" : "are"} installed here: add --plugin ${installed[0]}.`;
 }
+
+/** A runner that a plugin brings takes the place of the bundled one. */
+export const runnerOf = (registry: Registry): Runner => registry.runners.at(-1)!.value;
 
 /** Dependencies of the user's own package.json that carry the keyword. Read for hints only: nothing is loaded. */
 export function installedPlugins(cwd: string): string[] {

@@ -89,3 +89,20 @@ export class ProgressLine {
     return [...`${bar}${facts}  ${name}`].slice(0, width).join("");
   }
 }
+
+/** Shows progress until the work has its result; the line is gone before anything else is printed. */
+export async function follow<T>(
+  work: AsyncGenerator<Step, T>,
+  { stderr, quiet }: { readonly stderr: ProgressStream; readonly quiet: boolean },
+): Promise<T> {
+  const line = new ProgressLine(stderr, { quiet });
+  try {
+    for (;;) {
+      const step = await work.next();
+      if (step.done) return step.value;
+      line.update(step.value);
+    }
+  } finally {
+    line.clear();
+  }
+}

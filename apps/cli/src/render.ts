@@ -102,6 +102,10 @@ export function abbreviate(text: string, length: number): string {
     : `${characters.slice(0, length).join("")}… (${characters.length} characters)`;
 }
 
+/** The first of many names; not escaped. */
+export const listNames = (names: readonly string[]): string =>
+  names.slice(0, 8).join(", ") + (names.length > 8 ? ` and ${names.length - 8} more` : "");
+
 /** The fewest digits that name a float32: 0.1 rather than 0.10000000149011612. */
 export function formatSingle(value: number): string {
   for (let digits = 6; digits < 9; digits++) {

@@ -3,8 +3,6 @@ import {
   FewbitError,
   type FormatWriter,
   type ImportanceMatrix,
-  isFewbitError,
-  locate,
   type MetadataEntry,
   type Model,
   makePlan,
@@ -13,17 +11,15 @@ import {
   type Recipe,
   type RecipeOptions,
   type Registry,
-  type Runner,
   summarise,
 } from "@fewbit/core";
-import { openFile, openModel, type Written, writeModel } from "@fewbit/core/node";
+import { openModel, type Written, writeModel } from "@fewbit/core/node";
 import {
   applyOverrides,
   checkImportance,
   filterImportance,
   parseOverride,
   pruneLayers,
-  readImportance,
   schemeRecipe,
 } from "@fewbit/format-gguf";
 import { type Command, Option } from "commander";
@@ -36,7 +32,9 @@ import {
   readArguments,
   type TensorType,
 } from "../choices.js";
-import { ProgressLine } from "../progress.js";
+import { openImportance } from "../importance.js";
+import { runnerOf } from "../plugins.js";
+import { follow } from "../progress.js";
 import {
   countWeights,
   escapeControls,
@@ -45,6 +43,7 @@ import {
   formatCount,
   formatDuration,
   formatShape,
+  listNames,
   table,
 } from "../render.js";
 import {
@@ -185,7 +184,7 @@ async function quantize(
     model,
     registry,
     writer,
-    runner: chooseRunner(registry),
+    runner: runnerOf(registry),
     path: output,
     signal: session.signal,
     force: options.force ?? false,
@@ -197,20 +196,6 @@ async function quantize(
   const start = performance.now();
   const written = await follow(run, session);
   printSummary(planned.plan, written, performance.now() - start, session);
-}
-
-/** Shows progress until the run has its result; the line is gone before anything else is printed. */
-async function follow(run: ReturnType<typeof writeModel>, session: Session): Promise<Written> {
-  const line = new ProgressLine(session.stderr, { quiet: session.quiet });
-  try {
-    for (;;) {
-      const step = await run.next();
-      if (step.done) return step.value;
-      line.update(step.value);
-    }
-  } finally {
-    line.clear();
-  }
 }
 
 /** Recipes choose by the names and metadata of GGUF, and another format's model has neither. */
@@ -362,14 +347,7 @@ async function readMatrix(options: QuantizeOptions): Promise<ImportanceMatrix | 
       );
     return undefined;
   }
-  const source = await openFile(imatrix);
-  try {
-    return filterImportance(await readImportance(source), { include, exclude });
-  } catch (error) {
-    throw isFewbitError(error) ? locate(error, { file: imatrix }) : error;
-  } finally {
-    await source.close();
-  }
+  return filterImportance(await openImportance(imatrix), { include, exclude });
 }
 
 /** Tensors that the matrix forgets are quantized without it, as llama-quantize does; the user should know. */
@@ -383,13 +361,10 @@ function fitImportance(
   if (missing.length > 0)
     session.note(
       `warning: the importance matrix has no entry for ${missing.length} tensors, which are quantized without: ` +
-        escapeControls(abbreviateList(missing)),
+        escapeControls(listNames(missing)),
     );
   return matrix;
 }
-
-const abbreviateList = (names: readonly string[]): string =>
-  names.slice(0, 8).join(", ") + (names.length > 8 ? ` and ${names.length - 8} more` : "");
 
 function defaultName(path: string, recipe: Recipe, model: Model, registry: Registry, cwd: string): string {
   const { extensions } = writerFor("", model, registry);
@@ -403,6 +378,3 @@ function writerFor(output: string, model: Model, registry: Registry): FormatWrit
   return (byName ?? registry.writers.find(({ value }) => value.id === model.format) ?? registry.writers[0]!)
     .value;
 }
-
-/** A runner that a plugin brings takes the place of the bundled one. */
-const chooseRunner = (registry: Registry): Runner => registry.runners.at(-1)!.value;
