@@ -31,6 +31,9 @@ export const pages: readonly string[] = [
   ...["packages", "apps"].flatMap((parent) =>
     readdirSync(join(root, parent)).map((name) => `${parent}/${name}/README.md`),
   ),
+  ...(existsSync(join(root, "docs")) ? readdirSync(join(root, "docs")) : [])
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
 ].filter((page) => existsSync(join(root, page)));
 
 export const readPage = (page: string): string => readFileSync(join(root, page), "utf8");

@@ -79,7 +79,7 @@ const schemes = [
     {
       id: "IQ1_M",
       summary:
-        "Entries of a codebook of 2048 ternary points for every 8 weights, a 4-bit scale for every 16 and a half-precision factor for every 256.",
+        "Entries of a codebook of 2048 ternary points for every 8 weights, a 3-bit scale for every 16 and a half-precision factor for every 256.",
       symmetry: "symmetric",
       importance: "used",
       minSqnr: 4.4,
@@ -93,7 +93,7 @@ const schemes = [
     {
       id: "IQ1_S",
       summary:
-        "Entries of a codebook of 2048 ternary points for every 8 weights, a 4-bit scale for every 32 and a half-precision factor for every 256.",
+        "Entries of a codebook of 2048 ternary points for every 8 weights, a 3-bit scale for every 32 and a half-precision factor for every 256.",
       symmetry: "symmetric",
       importance: "required",
       minSqnr: 6,
