@@ -123,9 +123,23 @@ export function rounded(x: v128, halfInverse: v128, half: v128, magic: v128): v1
 // @ts-ignore: decorator
 @inline
 export function atThreshold(at: usize, halfInverse: f32): bool {
-  let z = f32x4.mul(v128.load(at, X), f32x4.splat(halfInverse));
-  z = f32x4.pmin(f32x4.pmax(z, f32x4.splat(0.5)), f32x4.splat(7.5));
-  return v128.any_true(f32x4.lt(f32x4.abs(f32x4.sub(z, f32x4.nearest(z))), f32x4.splat(SLACK)));
+  return v128.any_true(f32x4.lt(thresholdDistance(v128.load(at, X), halfInverse), f32x4.splat(SLACK)));
+}
+
+/** The same for either of two scales. */
+// @ts-ignore: decorator
+@inline
+export function areAtThreshold(at: usize, a: f32, b: f32): bool {
+  const x = v128.load(at, X);
+  const nearer = f32x4.pmin(thresholdDistance(x, a), thresholdDistance(x, b));
+  return v128.any_true(f32x4.lt(nearer, f32x4.splat(SLACK)));
+}
+
+// @ts-ignore: decorator
+@inline
+function thresholdDistance(x: v128, halfInverse: f32): v128 {
+  const z = f32x4.pmin(f32x4.pmax(f32x4.mul(x, f32x4.splat(halfInverse)), f32x4.splat(0.5)), f32x4.splat(7.5));
+  return f32x4.abs(f32x4.sub(z, f32x4.nearest(z)));
 }
 
 /** The entry of one group of a regular sub-block. */

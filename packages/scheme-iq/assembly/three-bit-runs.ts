@@ -24,12 +24,15 @@
 //
 // All runs of the sub-block go through each step together, and steps have few branches, because what a branch would
 // depend on comes from long chains of arithmetic and is hard to predict.
-import { LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, winnerCount, winners } from "./three-bit-lattice";
-import { atThreshold, entryOf, high, low, nearest, roundPlainly, rounded } from "./three-bit-nearest";
+import { LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, listBytes, winnerCount, winners } from "./three-bit-lattice";
+import { areAtThreshold, atThreshold, entryOf, high, low, nearest, roundPlainly, rounded } from "./three-bit-nearest";
 import {
-  CHOSEN, CHOSEN_BYTES, CROSSINGS, DOUBTS, HALF, HALVES, INVERSES, MAGIC, OFF_GRID, PAIR_MASK, PER_INVERSE, ROOT, ROUNDED,
+  CHOSEN, CHOSEN_BYTES, CROSSINGS, DOUBTS, ENTRIES, FEW, HALF, HALVES, INVERSES, MAGIC, MANY, PAIR_MASK, PER_INVERSE, ROOT, ROUNDED,
   ROUNDED_BYTES, RUNS, SCALES, SEVEN, THRESHOLDS, TWICE, X,
 } from "./three-bit-scratch";
+
+/** Bit of CHOSEN: says nothing about scales nearby. */
+export const UNSURE: u32 = 0x8000;
 
 const DOUBT: f32 = 80 / 16777216;
 
@@ -46,6 +49,13 @@ const ENTRY_B: usize = 18; // u16
 const LINES: usize = 20; // u32: address of A and B of the candidates
 const EACH: usize = 24; // u8: whether each trial is to be looked at by itself
 const RUN_BYTES: usize = 32;
+
+// Of the sub-block at hand.
+let runsEnd: usize = 0;
+let fewCount: usize = 0;
+let manyCount: usize = 0;
+let crossingCount: usize = 0;
+let thresholdCount: usize = 0;
 
 /**
  * Lines of all runs. From 0.8 to 1.2 times its size, an element crosses four thresholds at most, so that there are at
@@ -98,11 +108,11 @@ function chooseFrom(g: usize, t: usize, entry: u32): void {
 /** Points and winners of all trials of a regular sub-block. */
 export function searchTrials(lattice: usize, at: usize, trials: usize): void {
   roundTrials(at, trials);
-  const count = listRuns(lattice, trials);
+  listRuns(lattice, trials);
   measureGroups(at);
-  const thresholds = findEnds(lattice, at, count & 0xffff);
-  findMiddles(nameEnds(lattice, count & 0xffff));
-  for (let run = RUNS, end = RUNS + RUN_BYTES * (count >>> 16); run < end; run += RUN_BYTES) {
+  findEnds(lattice, at);
+  findMiddles();
+  for (let run = RUNS; run < runsEnd; run += RUN_BYTES) {
     const g = <usize>load<u8>(run, GROUP);
     if (load<u8>(run, EACH)) {
       searchEach(lattice, at, run);
@@ -111,7 +121,7 @@ export function searchTrials(lattice: usize, at: usize, trials: usize): void {
     chooseFrom(g, load<u8>(run, FIRST), load<u16>(run, ENTRY_A));
     chooseFrom(g, load<u8>(run, MIDDLE), load<u16>(run, ENTRY_B));
   }
-  for (let k: usize = 0; k < thresholds; k++) searchEnds(lattice, at, RUNS + load<u16>(k << 1, THRESHOLDS));
+  for (let k: usize = 0; k < thresholdCount; k++) searchEnds(lattice, at, RUNS + load<u16>(k << 1, THRESHOLDS));
 }
 
 /** Rounds eight groups in all trials. */
@@ -153,10 +163,11 @@ function changes(g: usize, trials: usize): u32 {
   return (~same & (end - 1)) | end | 1;
 }
 
-/** Lists all runs, and those whose points are not on the grid. Returns how many: the latter in the low 16 bits. */
-function listRuns(lattice: usize, trials: usize): usize {
+/** Lists all runs, and by the number of candidates, those whose points are not on the grid. */
+function listRuns(lattice: usize, trials: usize): void {
   let run = RUNS;
-  let off: usize = 0;
+  let few: usize = 0;
+  let many: usize = 0;
   for (let pair: usize = 0; pair < 4; pair++) {
     // Bits of two groups. What follows the last trial of a group is no run: it is written, but not counted.
     let left = <u64>changes(2 * pair, trials) | (<u64>changes(2 * pair + 1, trials) << 32);
@@ -170,13 +181,19 @@ function listRuns(lattice: usize, trials: usize): usize {
       store<u32>(run, (2 * pair + (bit >> 5)) | (first << 8) | (last << 16) | (last << 24), GROUP);
       store<u32>(run, (point & 0xffff) * 0x10001, ENTRY_A);
       store<u8>(run, 0, EACH);
-      const counts = first != trials;
-      store<u16>(off << 1, <u16>(run - RUNS), OFF_GRID);
-      off += <usize>counts & (~point >>> 31);
-      run += RUN_BYTES * <usize>counts;
+      store<u16>(few << 1, <u16>(run - RUNS), FEW);
+      store<u16>(many << 1, <u16>(run - RUNS), MANY);
+      const counts = <usize>(first != trials);
+      const off = counts & <usize>(~point >>> 31);
+      const more = off & <usize>(winnerCount(point) > 4);
+      few += off ^ more;
+      many += more;
+      run += RUN_BYTES * counts;
     }
   }
-  return off | (((run - RUNS) / RUN_BYTES) << 16);
+  runsEnd = run;
+  fewCount = few;
+  manyCount = many;
 }
 
 /** For each group 2 w x, and DOUBT · M per scale and per inverse scale; in nothing is trusted if M may underflow. */
@@ -200,49 +217,58 @@ function sumLanes(v: v128): f32 {
   return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1);
 }
 
-/** CLOSE_A and CLOSE_B of all runs that are not on the grid. Returns the number of runs that touch a threshold. */
-function findEnds(lattice: usize, at: usize, count: usize): usize {
+/** What wins at both ends of the runs that are not on the grid. */
+function findEnds(lattice: usize, at: usize): void {
+  crossingCount = 0;
+  thresholdCount = 0;
   let lines = ALL_LINES;
-  let thresholds: usize = 0;
-  for (let k: usize = 0; k < count; k++) {
-    const run = RUNS + <usize>load<u16>(k << 1, OFF_GRID);
+  for (let k: usize = 0; k < fewCount; k++, lines += 64) {
+    const run = RUNS + <usize>load<u16>(k << 1, FEW);
     const point = load<u32>(run, POINT);
     const g = <usize>load<u8>(run, GROUP);
-    const first = <usize>load<u8>(run, FIRST);
-    const last = <usize>load<u8>(run, LAST);
+    const list = winners(lattice, point);
+    makeLines(list, at + (g << 4), TWICE + (g << 4), lines, true);
+    const bits = closestOfFour(lines, winnerCount(point), g, load<u8>(run, FIRST), load<u8>(run, LAST));
     store<u32>(run, <u32>lines, LINES);
-    const end = makeLines(winners(lattice, point), winnerCount(point), at + (g << 4), g, lines);
-    store<u64>(run, closest(lines, winnerCount(point), g, first, last), CLOSE_A);
-    lines = end;
-    store<u16>(thresholds << 1, <u16>(run - RUNS), THRESHOLDS);
-    const touches = <usize>atThreshold(at + (g << 4), load<f32>(first << 2, HALVES)) | <usize>atThreshold(at + (g << 4), load<f32>(last << 2, HALVES));
-    thresholds += touches & <usize>(winnerCount(point) != candidateCount(point));
+    settleEnds(run, list, at, g, bits & 15, bits >>> 4);
   }
-  return thresholds;
+  for (let k: usize = 0; k < manyCount; k++) {
+    const run = RUNS + <usize>load<u16>(k << 1, MANY);
+    const point = load<u32>(run, POINT);
+    const g = <usize>load<u8>(run, GROUP);
+    const list = winners(lattice, point);
+    store<u32>(run, <u32>lines, LINES);
+    const first = lines;
+    const end = list + listBytes(winnerCount(point));
+    for (let p = list; p < end; p += LIST_BLOCK, lines += 64) makeLines(p, at + (g << 4), TWICE + (g << 4), lines, false);
+    const close = closest(first, winnerCount(point), g, load<u8>(run, FIRST), load<u8>(run, LAST));
+    settleEnds(run, list, at, g, <u32>close, <u32>(close >>> 32));
+  }
 }
 
-/** Entries of both ends of these runs. Lists the runs in which different ones win. */
-function nameEnds(lattice: usize, count: usize): usize {
-  let crossings: usize = 0;
-  for (let k: usize = 0; k < count; k++) {
-    const offset = load<u16>(k << 1, OFF_GRID);
-    const run = RUNS + <usize>offset;
-    const list = winners(lattice, load<u32>(run, POINT));
-    const a = load<u32>(run, CLOSE_A);
-    const b = load<u32>(run, CLOSE_B);
-    store<u16>(run, <u16>entryAt(list, ctz(a) & 31), ENTRY_A);
-    store<u16>(run, <u16>entryAt(list, ctz(b) & 31), ENTRY_B);
-    const doubtful = ((a & (a - 1)) | (b & (b - 1))) != 0;
-    store<u8>(run, <u8>doubtful, EACH);
-    store<u16>(crossings << 1, offset, CROSSINGS);
-    crossings += <usize>(!doubtful) & <usize>(a != b) & <usize>(load<u8>(run, LAST) > load<u8>(run, FIRST) + 1);
-  }
-  return crossings;
+/** Notes what wins, and what is to be done about it. `a`, `b`: a bit for each candidate that may win at either end. */
+// @ts-ignore: decorator
+@inline
+function settleEnds(run: usize, list: usize, at: usize, g: usize, a: u32, b: u32): void {
+  store<u32>(run, a, CLOSE_A);
+  store<u32>(run, b, CLOSE_B);
+  store<u16>(run, <u16>entryAt(list, ctz(a) & 31), ENTRY_A);
+  store<u16>(run, <u16>entryAt(list, ctz(b) & 31), ENTRY_B);
+  const doubtful = <usize>(((a & (a - 1)) | (b & (b - 1))) != 0);
+  store<u8>(run, <u8>doubtful, EACH);
+  const first = <usize>load<u8>(run, FIRST);
+  const last = <usize>load<u8>(run, LAST);
+  store<u16>(crossingCount << 1, <u16>(run - RUNS), CROSSINGS);
+  crossingCount += (doubtful ^ 1) & <usize>(a != b) & <usize>(last > first + 1);
+  const point = load<u32>(run, POINT);
+  const touches = areAtThreshold(at + (g << 4), load<f32>(first << 2, HALVES), load<f32>(last << 2, HALVES));
+  store<u16>(thresholdCount << 1, <u16>(run - RUNS), THRESHOLDS);
+  thresholdCount += <usize>touches & <usize>(winnerCount(point) != candidateCount(point));
 }
 
 /** MIDDLE of runs at whose ends different candidates win. */
-function findMiddles(count: usize): void {
-  for (let k: usize = 0; k < count; k++) {
+function findMiddles(): void {
+  for (let k: usize = 0; k < crossingCount; k++) {
     const run = RUNS + <usize>load<u16>(k << 1, CROSSINGS);
     const lines = <usize>load<u32>(run, LINES);
     const expected = load<u64>(run, CLOSE_A);
@@ -263,7 +289,8 @@ function searchEach(lattice: usize, at: usize, run: usize): void {
   for (let t = <usize>load<u8>(run, FIRST); t <= <usize>load<u8>(run, LAST); t++) {
     const close = <u32>closest(load<u32>(run, LINES), count, g, t, t);
     const one = close != 0 && (close & (close - 1)) == 0;
-    choose(g, t, one ? entryAt(list, ctz(close)) : nearest(list, count, at + (g << 4), load<f32>(t << 2, SCALES)));
+    const entry = one ? entryAt(list, ctz(close)) : nearest(list, count, at + (g << 4), load<f32>(t << 2, SCALES));
+    choose(g, t, entry | UNSURE);
   }
 }
 
@@ -275,55 +302,91 @@ function searchEnds(lattice: usize, at: usize, run: usize): void {
   for (let end = FIRST; end <= LAST; end++) {
     const t = <usize>load<u8>(run + end);
     if (!atThreshold(group, load<f32>(t << 2, HALVES))) continue;
-    choose(g, t, nearest(candidates(lattice, point), candidateCount(point), group, load<f32>(t << 2, SCALES)));
+    const entry = nearest(candidates(lattice, point), candidateCount(point), group, load<f32>(t << 2, SCALES));
+    choose(g, t, entry | UNSURE);
   }
 }
 
-/** A and B of every candidate of a list. Returns the end of the lines. */
+/** A and B of the candidates of a list block; if there are four at most, twice. `twice`: address of 2 w x. */
 // @ts-ignore: decorator
 @inline
-function makeLines(list: usize, count: u32, at: usize, g: usize, to: usize): usize {
-  const twice = TWICE + (g << 4);
-  const stop = to + (<usize>((count + 7) >>> 3) << 6);
-  for (let p = list; to < stop; p += LIST_BLOCK, to += 64) {
-    let q = v128.load8x8_u(p);
-    let w = v128.load32_splat(at, ROOT);
-    let wx = v128.load32_splat(twice);
-    let l = low(q);
-    let h = high(q);
-    let a = f32x4.mul(w, f32x4.mul(l, l));
-    let c = f32x4.mul(w, f32x4.mul(h, h));
-    let b = f32x4.mul(wx, l);
-    let d = f32x4.mul(wx, h);
-    q = v128.load8x8_u(p, 8);
-    w = v128.load32_splat(at, ROOT + 4);
-    wx = v128.load32_splat(twice, 4);
-    l = low(q);
+function makeLines(block: usize, at: usize, twice: usize, to: usize, four: bool): void {
+  let q = v128.load8x8_u(block);
+  let w = v128.load32_splat(at, ROOT);
+  let wx = v128.load32_splat(twice);
+  let l = low(q);
+  let a = f32x4.mul(w, f32x4.mul(l, l));
+  let b = f32x4.mul(wx, l);
+  let h = l;
+  let c = a;
+  let d = b;
+  if (!four) {
     h = high(q);
-    a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
-    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
-    b = f32x4.add(b, f32x4.mul(wx, l));
-    d = f32x4.add(d, f32x4.mul(wx, h));
-    q = v128.load8x8_u(p, 16);
-    w = v128.load32_splat(at, ROOT + 8);
-    wx = v128.load32_splat(twice, 8);
-    l = low(q);
-    h = high(q);
-    a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
-    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
-    b = f32x4.add(b, f32x4.mul(wx, l));
-    d = f32x4.add(d, f32x4.mul(wx, h));
-    q = v128.load8x8_u(p, 24);
-    w = v128.load32_splat(at, ROOT + 12);
-    wx = v128.load32_splat(twice, 12);
-    l = low(q);
-    h = high(q);
-    v128.store(to, f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l))));
-    v128.store(to, f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h))), 16);
-    v128.store(to, f32x4.add(b, f32x4.mul(wx, l)), 32);
-    v128.store(to, f32x4.add(d, f32x4.mul(wx, h)), 48);
+    c = f32x4.mul(w, f32x4.mul(h, h));
+    d = f32x4.mul(wx, h);
   }
-  return to;
+  q = v128.load8x8_u(block, 8);
+  w = v128.load32_splat(at, ROOT + 4);
+  wx = v128.load32_splat(twice, 4);
+  l = low(q);
+  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+  b = f32x4.add(b, f32x4.mul(wx, l));
+  if (!four) {
+    h = high(q);
+    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+    d = f32x4.add(d, f32x4.mul(wx, h));
+  }
+  q = v128.load8x8_u(block, 16);
+  w = v128.load32_splat(at, ROOT + 8);
+  wx = v128.load32_splat(twice, 8);
+  l = low(q);
+  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+  b = f32x4.add(b, f32x4.mul(wx, l));
+  if (!four) {
+    h = high(q);
+    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+    d = f32x4.add(d, f32x4.mul(wx, h));
+  }
+  q = v128.load8x8_u(block, 24);
+  w = v128.load32_splat(at, ROOT + 12);
+  wx = v128.load32_splat(twice, 12);
+  l = low(q);
+  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+  b = f32x4.add(b, f32x4.mul(wx, l));
+  if (!four) {
+    h = high(q);
+    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+    d = f32x4.add(d, f32x4.mul(wx, h));
+  }
+  v128.store(to, a);
+  v128.store(to, four ? a : c, 16);
+  v128.store(to, b, 32);
+  v128.store(to, four ? b : d, 48);
+}
+
+/** How far scores are to be trusted in trial t, in two lanes, and in trial u, in two. */
+// @ts-ignore: decorator
+@inline
+function doubts(g: usize, s: v128, r: v128, t: usize, u: usize): v128 {
+  const scales = v128.shuffle<f32>(s, r, 0, 1, 4, 5);
+  const inverses = v128.shuffle<f32>(v128.load32_splat(t << 2, INVERSES), v128.load32_splat(u << 2, INVERSES), 0, 1, 4, 5);
+  const perScale = v128.load32_splat(g << 3, DOUBTS);
+  const perInverse = v128.load32_splat(g << 3, DOUBTS + 4);
+  return f32x4.add(f32x4.mul(perScale, scales), f32x4.mul(perInverse, inverses));
+}
+
+/** As `closest`, for four candidates at most: bits of t, and those of u from bit 4 up. */
+// @ts-ignore: decorator
+@inline
+function closestOfFour(lines: usize, count: u32, g: usize, t: usize, u: usize): u32 {
+  const s = v128.load32_splat(t << 2, SCALES);
+  const r = v128.load32_splat(u << 2, SCALES);
+  const a = score(s, lines);
+  const b = score(r, lines);
+  const limits = f32x4.add(leastOfBoth(a, b), doubts(g, s, r, t, u));
+  const closeA = f32x4.le(a, v128.shuffle<f32>(limits, limits, 0, 0, 0, 0));
+  const closeB = f32x4.le(b, v128.shuffle<f32>(limits, limits, 2, 2, 2, 2));
+  return i16x8.bitmask(i16x8.narrow_i32x4_s(closeA, closeB)) & (0x11 * ((1 << count) - 1));
 }
 
 /**
@@ -335,11 +398,7 @@ function makeLines(list: usize, count: u32, at: usize, g: usize, to: usize): usi
 function closest(lines: usize, count: u32, g: usize, t: usize, u: usize): u64 {
   const s = v128.load32_splat(t << 2, SCALES);
   const r = v128.load32_splat(u << 2, SCALES);
-  const inverses = v128.shuffle<f32>(v128.load32_splat(t << 2, INVERSES), v128.load32_splat(u << 2, INVERSES), 0, 1, 4, 5);
-  const doubt = f32x4.add(
-    f32x4.mul(v128.load32_splat(g << 3, DOUBTS), v128.shuffle<f32>(s, r, 0, 1, 4, 5)),
-    f32x4.mul(v128.load32_splat(g << 3, DOUBTS + 4), inverses),
-  );
+  const doubt = doubts(g, s, r, t, u);
   if (count > 8) return closestOfMany(lines, count, s, r, doubt);
   const s0 = score(s, lines);
   const s1 = score(s, lines + 16);
@@ -405,4 +464,30 @@ function crossingOf(lines: usize, a: u32, b: u32): i32 {
   const trial = (inverse - load<f32>(0, INVERSES)) * load<f32>(0, PER_INVERSE);
   // Not a plain conversion, which traps on what is no integer of 32 bits.
   return i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.splat(max<f32>(-1, min<f32>(32, trial)))), 0) + 1;
+}
+
+/**
+ * Entries of these groups of regular sub-block j under a scale of its own, as far as the trials tell: a group that rounds
+ * to the same point in the next trials on both sides, and surely goes to the same entry, does so in between. Returns a
+ * bit for each group settled.
+ */
+export function settleBetween(scale: f32, trials: usize, j: usize, groups: u32): u32 {
+  const inverse = <f32>1 / scale;
+  const trial = (inverse - load<f32>(0, INVERSES)) * load<f32>(0, PER_INVERSE);
+  const t = <usize>max(0, min(<i32>trials - 2, i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.splat(trial)), 0)));
+  const p = t << 2;
+  if (!(inverse >= load<f32>(p, INVERSES) && inverse <= load<f32>(p, INVERSES + 4))) return 0;
+  if (!(scale <= load<f32>(p, SCALES) && scale >= load<f32>(p, SCALES + 4))) return 0;
+  let settled: u32 = 0;
+  for (let g: u32 = 0; g < 8; g++) {
+    const points = load<u32>(ROUNDED_BYTES * <usize>g + (t << 1), ROUNDED);
+    const chosen = load<u32>(CHOSEN_BYTES * <usize>g + (t << 1), CHOSEN);
+    const samePoint = <u32>(points >>> 16 == (points & 0xffff));
+    const sameEntry = <u32>(chosen >>> 16 == (chosen & 0xffff)) & <u32>((chosen & UNSURE) == 0);
+    const settles = (groups >>> g) & samePoint & sameEntry;
+    const to = (j << 4) + (<usize>g << 1);
+    store<u16>(to, settles ? <u16>chosen : load<u16>(to, ENTRIES), ENTRIES);
+    settled |= settles << g;
+  }
+  return settled;
 }

@@ -46,10 +46,12 @@ export const HALF: usize = 0x6f10;
 export const MAGIC: usize = 0x6f20;
 export const SEVEN: usize = 0x6f30; // bytes
 export const PAIR_MASK: usize = 0x6f40;
-export const NUMERATORS: usize = 0x6f50; // 32 floats: what the trials take the largest element to
+export const ENTRY_MASK: usize = 0x6f50;
+export const NUMERATORS: usize = 0x6f60; // 32 floats: what the trials take the largest element to
 
 // The runs of trials of a sub-block, 136 at most and one more that is not counted.
 export const RUNS: usize = 0x7400; // 32 bytes each: see three-bit-runs.ts
-export const OFF_GRID: usize = 0x8540; // u16: offset in RUNS
+export const FEW: usize = 0x8540; // u16: offset in RUNS, of those with four candidates at most
+export const MANY: usize = 0x88a0; // u16: offset in RUNS, of those with more
 export const CROSSINGS: usize = 0x8660; // u16: offset in RUNS
 export const THRESHOLDS: usize = 0x8780; // u16: offset in RUNS

@@ -10,11 +10,11 @@
 import { nearestInt } from "@fewbit/assembly";
 import { ROWS } from "./three-bit-lattice";
 import {
-  CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, PER_INVERSE,
+  CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, ENTRY_MASK, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, PER_INVERSE,
   REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, W, WINNERS, WX, X,
 } from "./three-bit-scratch";
 import { searchOnce, searchOncePlainly } from "./three-bit-nearest";
-import { offGrid, searchPlainly, searchTrials } from "./three-bit-runs";
+import { UNSURE, offGrid, searchPlainly, searchTrials, settleBetween } from "./three-bit-runs";
 
 /** `steps`: how far the trials reach to either side. */
 export function makeThreeBitConstants(steps: i32): void {
@@ -22,6 +22,7 @@ export function makeThreeBitConstants(steps: i32): void {
   v128.store(0, f32x4.splat(12582912.0), MAGIC);
   v128.store(0, i8x16.splat(7), SEVEN);
   v128.store(0, i32x4.splat(0x003f003f), PAIR_MASK);
+  v128.store(0, i16x8.splat(<i16>~UNSURE), ENTRY_MASK);
   for (let t: i32 = 0; t < 32; t++)
     store<f32>(<usize>t << 2, <f32>15 + <f32>(min(t, 2 * steps) - steps) * <f32>0.2, NUMERATORS);
 }
@@ -134,7 +135,12 @@ export function fitSubBlock(lattice: usize, j: usize, trials: usize, floor: f32,
     entries = v128.load(best << 4, DISTINCT);
   }
   v128.store(j << 4, entries, ENTRIES);
-  if (off && scale > 0) scale = fitAgain(lattice, j, scale, all ? 255 : off, span > 0 && span < scale * 1e6);
+  if (off && scale > 0) {
+    const groups = all ? 255 : off;
+    if (span > 0 && span < scale * 1e6) searchAgain(lattice, j, scale, groups & ~settleBetween(scale, trials, j, groups));
+    else searchAgainPlainly(lattice, j, scale, groups);
+    scale = fitScale(lattice, j, scale);
+  }
   if (scale < 0) {
     scale = -scale;
     store<u32>(j << 2, ~load<u32>(j << 2, SIGNS), SIGNS);
@@ -251,12 +257,13 @@ function turnHalf(to: usize, ab: v128, cd: v128, ef: v128, gh: v128): void {
 
 /** Returns how many there are; the last is repeated up to a multiple of four. */
 function listDistinct(trials: usize): usize {
-  let before = v128.load(0, WINNERS);
+  const mask = v128.load(0, ENTRY_MASK);
+  let before = v128.and(v128.load(0, WINNERS), mask);
   v128.store(0, before, DISTINCT);
   store<u8>(0, 0, FIRSTS);
   let count: usize = 1;
   for (let t: usize = 1; t < trials; t++) {
-    const entries = v128.load(t << 4, WINNERS);
+    const entries = v128.and(v128.load(t << 4, WINNERS), mask);
     // Always written, counted if it differs: a branch would often be mispredicted.
     v128.store(count << 4, entries, DISTINCT);
     store<u8>(count, <u8>t, FIRSTS);
@@ -311,18 +318,26 @@ function sumFour(rows: usize, at: usize, d: usize): void {
   v128.store(d << 2, qq, SUMS_QQ);
 }
 
-/** Gives each of these groups the entry nearest under this scale. Returns the scale that suits best then. */
-function fitAgain(lattice: usize, j: usize, scale: f32, groups: u32, regular: bool): f32 {
-  const at = j << 7;
+/** Gives each of these groups the entry nearest under this scale. */
+function searchAgain(lattice: usize, j: usize, scale: f32, groups: u32): void {
   for (; groups; groups &= groups - 1) {
     const g = <usize>ctz(groups);
-    const group = at + (g << 4);
-    const entry = regular ? searchOnce(lattice, group, scale) : searchOncePlainly(lattice, group, scale);
-    store<u16>((j << 4) + (g << 1), <u16>entry, ENTRIES);
+    store<u16>((j << 4) + (g << 1), <u16>searchOnce(lattice, (j << 7) + (g << 4), scale), ENTRIES);
   }
+}
+
+function searchAgainPlainly(lattice: usize, j: usize, scale: f32, groups: u32): void {
+  for (; groups; groups &= groups - 1) {
+    const g = <usize>ctz(groups);
+    store<u16>((j << 4) + (g << 1), <u16>searchOncePlainly(lattice, (j << 7) + (g << 4), scale), ENTRIES);
+  }
+}
+
+/** The scale that suits the entries of a sub-block best, unless all its weights are zero. */
+function fitScale(lattice: usize, j: usize, scale: f32): f32 {
   const entries = v128.load(j << 4, ENTRIES);
   for (let p: usize = 0; p < 64; p += 16) v128.store(p, entries, DISTINCT);
-  sumFour(lattice + ROWS, at, 0);
+  sumFour(lattice + ROWS, j << 7, 0);
   const qq = load<f32>(0, SUMS_QQ);
   return qq > 0 ? load<f32>(0, SUMS_QX) / qq : scale;
 }
