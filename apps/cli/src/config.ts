@@ -29,21 +29,24 @@ export interface LoadedConfig {
 /**
  * The configuration named by the user, or the one of the working directory; undefined when there is none.
  *
- * A configuration is code. One that lies beside `model` may have come with it, in a download, and nobody has asked
- * for it by name: it is left alone, and `note` says so.
+ * A configuration is code. One that lies beside one of `models` may have come with it, in a download, and nobody has
+ * asked for it by name: it is left alone, and `note` says so.
  *
  * @throws `E_CONFIG` where it is missing though named, cannot be loaded, is malformed, or where there are two
  */
 export async function loadConfig(
   cwd: string,
-  options: { readonly named?: string; readonly model?: string; readonly note: (text: string) => void },
+  options: {
+    readonly named?: string;
+    readonly models?: readonly string[];
+    readonly note: (text: string) => void;
+  },
 ): Promise<LoadedConfig | undefined> {
   const file = options.named === undefined ? findConfig(cwd) : resolve(cwd, options.named);
   if (file === undefined) return undefined;
   if (
     options.named === undefined &&
-    options.model !== undefined &&
-    lieTogether(file, resolve(cwd, options.model))
+    (options.models ?? []).some((model) => lieTogether(file, resolve(cwd, model)))
   ) {
     options.note(
       `note: ${basename(file)} lies beside the model and was not loaded; pass --config ${basename(file)} to use it.`,

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addError } from "./commands/error.js";
 import { addInspect } from "./commands/inspect.js";
 import { addQuantize } from "./commands/quantize.js";
 import { addRecipes } from "./commands/recipes.js";
@@ -29,12 +30,14 @@ export function createProgram(world: Surroundings): Command {
         "fewbit quantize model-f16.gguf --type Q4_K_M",
         "fewbit quantize model-f16.gguf --type Q4_K_M --dry-run",
         "fewbit inspect model-f16.gguf",
+        "fewbit error model-f16.gguf model-Q4_K_M.gguf",
         "fewbit recipes",
       ) +
         "\nExit status: 0 done, 1 a bug of ours or of a plugin, 2 usage, 3 bad input, 4 input/output or space,\n5 busy, 130 or 143 stopped.\n",
     );
   addQuantize(program, world);
   addInspect(program, world);
+  addError(program, world);
   addSchemes(program, world);
   addRecipes(program, world);
   const write = {

@@ -35,8 +35,8 @@ export interface Session extends Surroundings {
   note(text: string): void;
   /** The same promise, rejected as soon as the run is stopped: for work that leaves nothing to clean up. */
   stoppable<T>(work: Promise<T>): Promise<T>;
-  /** Plugins and configuration; `model` is the file a command was given, whose folder brings no configuration. */
-  registry(model?: string): Promise<Registry>;
+  /** Plugins and configuration; `models` are the files a command was given, whose folders bring no configuration. */
+  registry(...models: readonly string[]): Promise<Registry>;
 }
 
 /** Collects a repeatable option. */
@@ -89,10 +89,10 @@ export function openSession(world: Surroundings, options: CommonOptions): Sessio
           else world.signal.addEventListener("abort", stop, { once: true });
         }),
       ]),
-    registry: async (model) => {
+    registry: async (...models) => {
       const loaded = await loadConfig(world.cwd, {
         ...(options.config === undefined ? {} : { named: options.config }),
-        ...(model === undefined ? {} : { model }),
+        models,
         note: (text) => note(escapeControls(text)),
       });
       return loadRegistry(world.cwd, options.plugin ?? [], loaded);

@@ -14,8 +14,12 @@ beforeEach(() => {
   notes = [];
 });
 
-const load = (options: { named?: string; model?: string } = {}) =>
-  loadConfig(folder, { ...options, note: (text) => notes.push(text) });
+const load = ({ model, ...options }: { named?: string; model?: string } = {}) =>
+  loadConfig(folder, {
+    ...options,
+    ...(model === undefined ? {} : { models: [model] }),
+    note: (text) => notes.push(text),
+  });
 const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
 
 test("none is fine", async () => {
@@ -88,5 +92,7 @@ test("one beside the model is left alone unless it is named", async () => {
   expect(await load({ model: "." })).toBeUndefined();
   mkdirSync(join(folder, "models"));
   write("models/model.gguf", "");
+  const beside = loadConfig(folder, { models: ["models/model.gguf", "model.gguf"], note: () => {} });
+  expect(await beside).toBeUndefined();
   await expect(load({ model: "models/model.gguf" })).rejects.toThrow("this code came with");
 });
