@@ -1,6 +1,6 @@
 // The one module that reads and writes files at positions. Node writes at the *current* position, without an error,
 // when it is given a BigInt, a fraction or NaN: every position is checked here.
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { FewbitError } from "./error.js";
 import type { Io } from "./execute.js";
@@ -87,19 +87,22 @@ export function writeAt(fd: number, at: Locator, offset: number, bytes: Uint8Arr
 const retriable = (cause: unknown): boolean =>
   ["EINTR", "EAGAIN"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "");
 
+/** Changes whenever a file is replaced or written to. */
+export const versionOf = ({ dev, ino, size, mtimeNs }: BigIntStats): string =>
+  [dev, ino, size, mtimeNs].join("-");
+
 /**
  * A regular file. Nothing else: a pipe would hang and a device never end.
  * @throws `E_IO`
  */
 export async function openFile(path: string): Promise<Source> {
-  const at: Locator = { kind: "file", path };
   let handle: Awaited<ReturnType<typeof open>>;
   try {
     handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (cause) {
     throw ioError(cause, "opening", path);
   }
-  const stat = await handle.stat();
+  const stat = await handle.stat({ bigint: true });
   if (!stat.isFile()) {
     await handle.close();
     const kind = stat.isDirectory()
@@ -116,9 +119,10 @@ export async function openFile(path: string): Promise<Source> {
       "Give the path of a model file.",
     );
   }
+  const at: Locator = { kind: "file", path, version: versionOf(stat) };
   return {
     at,
-    size: stat.size,
+    size: Number(stat.size),
     read: async (offset, into) => readAt(handle.fd, at, offset, into),
     close: () => handle.close(),
   };

@@ -5,7 +5,12 @@
 
 /** Names a file so that any thread can open it by itself. Structured-cloneable. */
 export type Locator =
-  | { readonly kind: "file"; readonly path: string }
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      /** Identity, size and time of change of the file that was opened: a run refuses another one. */
+      readonly version?: string;
+    }
   | {
       readonly kind: "url";
       readonly url: string;

@@ -2,7 +2,7 @@ import { type BigIntStats, constants } from "node:fs";
 import { access, lstat, open, realpath, rename, stat, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { FewbitError } from "./error.js";
-import { ioError, nodeIo } from "./files.js";
+import { ioError, nodeIo, versionOf } from "./files.js";
 import { createPartial, type PartialFile, removePartial, sealPartial } from "./partial-file.js";
 import { type Progress, runPlan } from "./pipeline.js";
 import type { Planned } from "./plan.js";
@@ -52,9 +52,14 @@ export async function* writeModel(request: WriteRequest): AsyncGenerator<Progres
   const { plan, output, model, signal } = request;
   const force = request.force === true;
   const sources = await Promise.all(
-    model.files.filter((at) => at.kind === "file").map((at) => fingerprint(at.path)),
+    model.files.filter((at) => at.kind === "file").map((at) => fingerprint(at.path, at.version)),
   );
-  const inputs = [...sources, ...(await Promise.all((request.inputs ?? []).map(fingerprint)))];
+  const inputs = [
+    ...sources,
+    ...(await Promise.all((request.inputs ?? []).map((path) => fingerprint(path)))),
+  ];
+  // The model was opened a while ago, and its plan is only as good as that.
+  for (const source of sources) await refuseChanged(source);
   const targets = await prepare(request, inputs, force);
   const partials: PartialFile[] = [];
   const io = nodeIo();
@@ -101,11 +106,14 @@ async function putInPlace(partial: PartialFile, target: Target): Promise<void> {
 interface Fingerprint {
   readonly path: string;
   readonly stat: BigIntStats;
+  readonly version: string;
 }
 
-async function fingerprint(path: string): Promise<Fingerprint> {
+/** `opened` is the version that was seen before, where it was. */
+async function fingerprint(path: string, opened?: string): Promise<Fingerprint> {
   try {
-    return { path, stat: await stat(path, { bigint: true }) };
+    const found = await stat(path, { bigint: true });
+    return { path, stat: found, version: opened ?? versionOf(found) };
   } catch (cause) {
     throw ioError(cause, "opening", path);
   }
@@ -113,10 +121,7 @@ async function fingerprint(path: string): Promise<Fingerprint> {
 
 async function refuseChanged(before: Fingerprint, cause?: unknown): Promise<void> {
   const now = await stat(before.path, { bigint: true }).catch(() => undefined);
-  const same = (["dev", "ino", "size", "mtimeNs"] as const).every(
-    (field) => now?.[field] === before.stat[field],
-  );
-  if (!same)
+  if (now === undefined || versionOf(now) !== before.version)
     throw new FewbitError(
       "E_INPUT_CHANGED",
       "the file changed while it was being read",

@@ -17,7 +17,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { isFewbitError } from "../src/error.js";
-import { nodeIo } from "../src/files.js";
+import { nodeIo, openFile } from "../src/files.js";
 import { inlineRunner } from "../src/inline-runner.js";
 import type { Progress } from "../src/pipeline.js";
 import { makePlan } from "../src/plan.js";
@@ -231,6 +231,21 @@ describe("writing a model", () => {
       for await (const _ of writeModel(request(model()))) utimesSync(join(folder, "in.raw"), 1, 1);
     };
     await expect(run()).rejects.toMatchObject({ code: "E_INPUT_CHANGED" });
+    expect(listing()).toEqual(["in.raw"]);
+  });
+
+  test("notices an input that changed after it was opened, before anything is written", async () => {
+    const from = model();
+    const source = await openFile(join(folder, "in.raw"));
+    await source.close();
+    const opened = { ...from, files: [source.at] };
+    utimesSync(join(folder, "in.raw"), 1, 1);
+    const steps = writeModel(request(opened));
+    await expect(steps.next()).rejects.toMatchObject({
+      code: "E_INPUT_CHANGED",
+      message: "the file changed while it was being read",
+      at: { file: join(folder, "in.raw") },
+    });
     expect(listing()).toEqual(["in.raw"]);
   });
 
