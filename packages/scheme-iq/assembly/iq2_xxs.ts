@@ -9,34 +9,24 @@
 //   weight = d (l + ½) / 4 · (8, 25 or 43) · sign
 import { decodeHalf, encodeHalf } from "@fewbit/assembly";
 import { FIRST_SCALES, findFirstScales } from "./two-bit-first-scale";
-import { fitScale, sumTrials } from "./two-bit-fit";
+import { bestTrial, fitScale } from "./two-bit-fit";
 import { LISTS, LIST_BLOCK, buildLattice } from "./two-bit-lattice";
 import { eightSigns, expandMagnitudes, putEight, scaleOf } from "./two-bit-decoding";
-import { evenSigns, multiply, splitSigns, sumOfSquares, weighWith } from "./two-bit-magnitudes";
+import { evenSigns, largestLane, multiply, splitSigns, sumOfSquares, weighWith } from "./two-bit-magnitudes";
+import { addGroups, clearRuns, searchFitted, searchRuns } from "./two-bit-runs";
 import {
   DISTINCT,
   ENTRIES,
   INVERSES,
-  ON_GRID_BIT,
   SCALES,
   SIGNS,
   SUB_SCALES,
   SUMS_QQ,
   SUMS_QX,
+  TRIALS_BYTES,
   X,
 } from "./two-bit-scratch";
-import {
-  FAR,
-  NONE,
-  acceptBlock,
-  findBreaks,
-  fixGroup,
-  refuseBlock,
-  refused,
-  searchFitted,
-  searchGroup,
-  searchTrial,
-} from "./two-bit-search";
+import { FAR, NONE, acceptBlock, refuseBlock, refused } from "./two-bit-search";
 import { subScale } from "./two-bit-sub-scales";
 import { IQ2_XXS_CODEBOOK, IQ2_XXS_ENTRIES } from "./two-bit-codebooks";
 
@@ -49,12 +39,13 @@ const LIST_BLOCKS: usize = 8142; // that all candidates take
 const LATTICE: usize = memory.data(<i32>(LISTS + LIST_BLOCK * LIST_BLOCKS), 64);
 const MAGNITUDES: usize = memory.data(256 * 8, 8);
 /** 5 + 0.1 t, t = -6 … 6, and three more to fill the vector. */
-const STEPS: usize = memory.data(16 * 4, 16);
-const SEARCHED: usize = 0x5700; // u32 per group: trials by `searchGroup`
+const FACTORS: usize = memory.data(16 * 4, 16);
+/** The first scale of each sub-block; 0 if it is empty. */
+const FIRSTS: usize = memory.data(8 * 4, 16);
 
 export function iq2_xxs_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
   buildLattice(LATTICE, IQ2_XXS_CODEBOOK, IQ2_XXS_ENTRIES, 2);
-  for (let t: i32 = 0; t < 16; t++) store<f32>(STEPS + (<usize>t << 2), <f32>5 + <f32>min(t - 6, 6) * <f32>0.1);
+  for (let t: i32 = 0; t < 16; t++) store<f32>(FACTORS + (<usize>t << 2), <f32>5 + <f32>min(t - 6, 6) * <f32>0.1);
   const blocks = columns >> 8;
   for (let row: u32 = 0; row < rows; row++)
     for (let block: u32 = 0; block < blocks; block++, source += 1024, target += BYTES) {
@@ -69,11 +60,15 @@ function encodeBlock(source: usize, target: usize): void {
   evenSigns();
   multiply();
   acceptBlock();
-  memory.fill(ENTRIES, 0, 64);
-  let largest: f32 = 0;
+  clearRuns();
   for (let j: usize = 0; j < 8; j++) {
     if ((j & 3) == 0) findFirstScales(j << 7);
-    const scale = searchThirtyTwo(j, load<f32>((j & 3) << 2, FIRST_SCALES));
+    addThirtyTwo(j, load<f32>((j & 3) << 2, FIRST_SCALES));
+  }
+  searchRuns(LATTICE, 2);
+  let largest: f32 = 0;
+  for (let j: usize = 0; j < 8; j++) {
+    const scale = fitThirtyTwo(j);
     store<f32>(j << 2, scale, SUB_SCALES);
     if (scale > largest) largest = scale;
   }
@@ -95,8 +90,7 @@ function pack(d: f32, target: usize): void {
   }
 }
 
-/** Leaves entries and signs of sub-block j in scratch, zeros if it is empty. Returns its scale. */
-function searchThirtyTwo(j: usize, first: f32): f32 {
+function addThirtyTwo(j: usize, first: f32): void {
   const x = j << 7;
   let max = v128.load(x, X);
   let far = f32x4.abs(max);
@@ -106,53 +100,46 @@ function searchThirtyTwo(j: usize, first: f32): f32 {
     far = f32x4.pmax(far, f32x4.abs(v));
   }
   const span: f32 = first * <f32>3;
-  if (largestOf(max) < EMPTY || span <= 0) {
+  const empty = largestLane(max) < EMPTY || span <= 0;
+  store<f32>(FIRSTS + (j << 2), empty ? 0 : first);
+  if (empty) return;
+  const splat = f32x4.splat(span);
+  const one = f32x4.splat(1);
+  const at = j * TRIALS_BYTES;
+  for (let t: usize = 0; t < 64; t += 16) {
+    const inverse = f32x4.div(v128.load(FACTORS + t), splat);
+    v128.store(at + t, inverse, INVERSES);
+    v128.store(at + t, f32x4.div(one, inverse), SCALES);
+  }
+  const sane = largestLane(far) * load<f32>(at, INVERSES + 4 * 12) < FAR;
+  addGroups(LATTICE, 4 * j, j, TRIALS, span, sane);
+  addGroups(LATTICE, 4 * j + 2, j, TRIALS, span, sane);
+}
+
+/** Leaves entries and signs of sub-block j in scratch, zeros if it is empty. Returns its scale. */
+function fitThirtyTwo(j: usize): f32 {
+  const out = ENTRIES + (j << 3);
+  let scale = load<f32>(FIRSTS + (j << 2));
+  if (scale == 0) {
+    store<u64>(out, 0);
     store<u32>(j << 2, 0, SIGNS);
     return 0;
   }
-  const splat = f32x4.splat(span);
-  const one = f32x4.splat(1);
-  for (let t: usize = 0; t < 64; t += 16) {
-    const inverse = f32x4.div(v128.load(STEPS + t), splat);
-    v128.store(t, inverse, INVERSES);
-    v128.store(t, f32x4.div(one, inverse), SCALES);
-  }
-  const highest = load<f32>(4 * (TRIALS - 1), INVERSES);
-  const sane = largestOf(far) * highest < FAR;
-  if (sane) {
-    findBreaks(0, x, TRIALS, span);
-    findBreaks(2, x + 64, TRIALS, span);
-  }
-  for (let k: usize = 0; k < 4; k++)
-    if (sane && fixGroup(k, x + (k << 5), highest)) {
-      searchGroup(LATTICE, k, x + (k << 5), TRIALS);
-      store<u32>(k << 2, TRIALS, SEARCHED);
-    } else {
-      for (let t: u32 = 0; t < TRIALS; t++) searchTrial(LATTICE, k, x + (k << 5), t);
-      store<u32>(k << 2, 0, SEARCHED);
-    }
-
-  const count = sumTrials(LATTICE, x, 4, TRIALS);
-  const out = ENTRIES + (j << 3);
-  let scale = first;
-  let best: f32 = 0;
-  for (let i: usize = 0; i < <usize>count << 2; i += 4) {
-    const qx = load<f32>(i, SUMS_QX);
-    const qq = load<f32>(i, SUMS_QQ);
-    if (qq > 0 && qx * qx > best * qq) {
-      scale = qx / qq;
-      best = scale * qx;
-      store<u64>(out, load<u64>(i << 1, DISTINCT));
-    }
+  const span: f32 = scale * <f32>3;
+  const best = bestTrial(LATTICE, 4 * j, false, TRIALS);
+  store<u64>(out, 0);
+  if (best >= 0) {
+    scale = load<f32>(best << 2, SUMS_QX) / load<f32>(best << 2, SUMS_QQ);
+    store<u64>(out, load<u64>(best << 3, DISTINCT));
   }
   if (scale > 0) {
     const inverse: f32 = <f32>1 / scale;
     for (let k: usize = 0; k < 4; k++) {
-      const found = searchFitted(LATTICE, k, x + (k << 5), inverse, scale, load<u32>(k << 2, SEARCHED), span);
+      const found = searchFitted(LATTICE, 4 * j + k, j, inverse, scale, TRIALS, span);
       if (found == NONE) refuseBlock();
       store<u16>(out + (k << 1), <u16>found);
     }
-    scale = fitScale(LATTICE, x, 4, out, scale);
+    scale = fitScale(LATTICE, j << 7, 4, out, scale);
   }
   if (scale < 0) {
     scale = -scale;
@@ -160,14 +147,6 @@ function searchThirtyTwo(j: usize, first: f32): f32 {
   }
   if (!(scale >= 0)) refuseBlock();
   return scale;
-}
-
-// @ts-ignore: decorator
-@inline
-function largestOf(v: v128): f32 {
-  v = f32x4.pmax(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
-  v = f32x4.pmax(v, v128.shuffle<i32>(v, v, 1, 0, 3, 2));
-  return f32x4.extract_lane(v, 0);
 }
 
 export function iq2_xxs_decode(source: usize, target: usize, blocks: u32): void {

@@ -1,8 +1,8 @@
 // Which trial fits best, and with what scale: sums over the elements of a sub-block, each in its order.
 import { ROWS } from "./two-bit-lattice";
-import { DISTINCT, SUMS_QQ, SUMS_QX, W, WINNERS, WX } from "./two-bit-scratch";
+import { DISTINCT, KEYS, SUMS_QQ, SUMS_QX, UNIQUE_BIT, W, WINNERS, WINNERS_BYTES, WX } from "./two-bit-scratch";
 
-const ENTRY: u32 = 0x7fff;
+const ENTRY: u32 = 0x3fff;
 
 // @ts-ignore: decorator
 @inline
@@ -11,36 +11,99 @@ function rowOf(lattice: usize, winners: usize): usize {
 }
 
 /**
- * Σ w x q and Σ w q q of all trials that differ from the one before.
- * @param x offset of the sub-block
- * @param groups eights in it: 2 or 4
- * @returns how many differ; their winners are in DISTINCT
+ * The combinations of winners of a sub-block's groups, of all trials that differ from the one before.
+ * @param group its first
+ * @param pair whether it has two groups, not four
+ * @returns how many; DISTINCT repeats the last one to a multiple of four
  */
-export function sumTrials(lattice: usize, x: usize, groups: usize, trials: u32): u32 {
-  const mask: u64 = groups == 4 ? ~(<u64>0) : 0xffffffff;
-  let previous = load<u64>(WINNERS) & mask;
-  store<u64>(DISTINCT, previous);
-  let count: usize = 1;
-  for (let t: usize = 8; t < <usize>trials << 3; t += 8) {
-    const winners = load<u64>(t, WINNERS) & mask;
-    store<u64>(count << 3, winners, DISTINCT);
-    count += <usize>(winners != previous);
-    previous = winners;
+// @ts-ignore: decorator
+@inline
+function findDistinct(group: usize, pair: bool, trials: u32): usize {
+  const rows = WINNERS + group * WINNERS_BYTES;
+  const known = i16x8.splat(<i16>~UNIQUE_BIT);
+  let changes: u32 = 1;
+  for (let t: usize = 0; t < <usize>trials; t += 8) {
+    const a = v128.and(v128.load(rows + 2 * t), known);
+    const b = v128.and(v128.load(rows + 2 * t, WINNERS_BYTES), known);
+    const low = v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    const high = v128.shuffle<i16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    if (pair) {
+      const keys = KEYS + 4 * t;
+      v128.store(keys, low, 16);
+      v128.store(keys, high, 32);
+      changes |= i32x4.bitmask(i32x4.ne(low, v128.load(keys, 12))) << <u32>t;
+      changes |= i32x4.bitmask(i32x4.ne(high, v128.load(keys, 28))) << <u32>(t + 4);
+    } else {
+      const c = v128.and(v128.load(rows + 2 * t, 2 * WINNERS_BYTES), known);
+      const d = v128.and(v128.load(rows + 2 * t, 3 * WINNERS_BYTES), known);
+      const low2 = v128.shuffle<i16>(c, d, 0, 8, 1, 9, 2, 10, 3, 11);
+      const high2 = v128.shuffle<i16>(c, d, 4, 12, 5, 13, 6, 14, 7, 15);
+      const keys = KEYS + 8 * t;
+      v128.store(keys, v128.shuffle<i32>(low, low2, 0, 4, 1, 5), 16);
+      v128.store(keys, v128.shuffle<i32>(low, low2, 2, 6, 3, 7), 32);
+      v128.store(keys, v128.shuffle<i32>(high, high2, 0, 4, 1, 5), 48);
+      v128.store(keys, v128.shuffle<i32>(high, high2, 2, 6, 3, 7), 64);
+      for (let i: usize = 0; i < 8; i += 2)
+        changes |= i64x2.bitmask(i64x2.ne(v128.load(keys + 8 * i, 16), v128.load(keys + 8 * i, 8))) << <u32>(t + i);
+    }
   }
-  for (let i = count; i & 3; i++) store<u64>(i << 3, previous, DISTINCT);
-  for (let i: usize = 0; i < count; i += 4) sumFour(lattice, x, groups, DISTINCT + (i << 3), i << 2);
-  return <u32>count;
+  let out = DISTINCT;
+  let bits = (changes | 1) & ((1 << trials) - 1);
+  if (pair) {
+    for (; bits; bits &= bits - 1, out += 4) store<u32>(out, load<u32>(KEYS + 16 + (<usize>ctz(bits) << 2)));
+    v128.store(out, v128.load32_splat(out - 4));
+    return (out - DISTINCT) >> 2;
+  }
+  for (; bits; bits &= bits - 1, out += 8) store<u64>(out, load<u64>(KEYS + 16 + (<usize>ctz(bits) << 3)));
+  const last = v128.load64_splat(out - 8);
+  v128.store(out, last);
+  v128.store(out, last, 16);
+  return (out - DISTINCT) >> 3;
 }
 
+/**
+ * Finds the best trial of a sub-block of two or four groups: the first with the largest (Σ w x q)² / Σ w q q, as far as
+ * single precision tells.
+ * @returns its place in DISTINCT, SUMS_QX and SUMS_QQ, or -1 if no trial is any good
+ */
+// @ts-ignore: decorator
+@inline
+export function bestTrial(lattice: usize, group: usize, pair: bool, trials: u32): i32 {
+  const count = findDistinct(group, pair, trials);
+  const bytes: usize = pair ? 4 : 8;
+  for (let i: usize = 0; i < count; i += 4)
+    sumFour(lattice, group << 5, pair ? 2 : 4, bytes, DISTINCT + bytes * i, i << 2);
+  let best: i32 = -1;
+  store<f32>(SCALED, 0);
+  for (let i: usize = 0; i < count; i += 4) {
+    const qx = v128.load(i << 2, SUMS_QX);
+    const qq = v128.load(i << 2, SUMS_QQ);
+    v128.store(SCALED + (i << 2), f32x4.mul(f32x4.div(qx, qq), qx), 4);
+    v128.store(SCALED + (i << 2), f32x4.mul(qx, qx), SQUARED);
+    for (let k = i; k < i + 4; k++) {
+      const weight = load<f32>(k << 2, SUMS_QQ);
+      const better =
+        <i32>(weight > 0) &
+        <i32>(load<f32>(SCALED + (k << 2), SQUARED) > load<f32>(SCALED + (<usize>(best + 1) << 2)) * weight);
+      best = select(<i32>k, best, better);
+    }
+  }
+  return best;
+}
+
+/** Floats: scale · Σ w x q, the first one 0 for no trial; 128 bytes further (Σ w x q)². */
+const SCALED: usize = 0x6e00;
+const SQUARED: usize = 128;
+
 /** Lanes hold trials. */
-function sumFour(lattice: usize, x: usize, groups: usize, winners: usize, out: usize): void {
+function sumFour(lattice: usize, x: usize, groups: usize, bytes: usize, winners: usize, out: usize): void {
   let qx = f32x4.splat(0);
   let qq = f32x4.splat(0);
   for (const end = x + (groups << 5); x < end; winners += 2) {
     let a = rowOf(lattice, winners);
-    let b = rowOf(lattice, winners + 8);
-    let c = rowOf(lattice, winners + 16);
-    let d = rowOf(lattice, winners + 24);
+    let b = rowOf(lattice, winners + bytes);
+    let c = rowOf(lattice, winners + 2 * bytes);
+    let d = rowOf(lattice, winners + 3 * bytes);
     for (const half = x + 32; x < half; x += 16, a += 16, b += 16, c += 16, d += 16) {
       const a4 = v128.load(a);
       const b4 = v128.load(b);

@@ -20,13 +20,14 @@ export const LISTS: usize = (NEAREST + 6561 * 4 + 63) & ~63;
 /** Bit of NEAREST: the point is an entry. */
 export const ON_GRID: u32 = 0x80000000;
 
-// A list block holds sixteen candidates; the last of a list repeats its last candidate as often as needed. Coordinates
-// are taken in pairs (p, p + 4), p = 0 … 3, as a table look-up in two-bit-search.ts wants them:
+// A list block holds sixteen candidates in 64 bytes, a line of the cache; the last of a list repeats its last candidate as
+// often as needed. Coordinates are taken in pairs (p, p + 4), p = 0 … 3, as a table look-up in two-bit-search.ts wants them:
 //
-//   byte 16 p + c    code of pair p of candidate c
-//   byte 64 + 2 c    entry (u16)
-export const CODES: usize = 4 * 16;
-export const LIST_BLOCK: usize = CODES + 16 * 2;
+//   byte c           codes of pairs 0 (low nibble) and 1 of candidate c
+//   byte 16 + c      codes of pairs 2 and 3
+//   byte 32 + 2 c    entry (u16)
+export const LISTED: usize = 2 * 16;
+export const LIST_BLOCK: usize = LISTED + 16 * 2;
 
 /** Entries of the codebook. */
 // @ts-ignore: decorator
@@ -52,8 +53,8 @@ export function numberOf(mask: u32): u32 {
   return <u32>load<u16>(NUMBERS + ((<usize>mask & 255) << 1)) + <u32>load<u16>(NUMBERS + (<usize>mask >> 8 << 1));
 }
 
-/** Codes of a pair by 3 · level of p + 4, plus level of p: places in a table of eight, and one that is outside. */
-const PAIR_CODES: usize = memory.data<u8>([4, 2, 14, 0, 0x80, 8, 6, 10, 12]);
+/** Codes of a pair by 3 · level of p + 4, plus level of p: places in a table of eight, and 8, which is outside. */
+const PAIR_CODES: usize = memory.data<u8>([2, 1, 7, 0, 8, 4, 3, 5, 6]);
 
 // Scratch.
 const DISTANCES: usize = 0x2000; // u8 per entry
@@ -179,7 +180,7 @@ function listCandidates(lattice: usize, block: u32, mask: u32): u32 {
         kept++;
       }
   }
-  const last = load<u16>(slot(lattice, block, kept - 1), CODES);
+  const last = load<u16>(slot(lattice, block, kept - 1), LISTED);
   for (let i = kept; i & 15; i++) putCandidate(lattice, block, i, last);
   return <u32>kept;
 }
@@ -197,11 +198,15 @@ function slot(lattice: usize, block: u32, i: usize): usize {
 
 function putCandidate(lattice: usize, block: u32, i: usize, entry: u32): void {
   const at = slot(lattice, block, i);
-  store<u16>(at, <u16>entry, CODES);
+  store<u16>(at, <u16>entry, LISTED);
   const levels = lattice + (<usize>entry << 5);
-  for (let p: usize = 0; p < 4; p++) {
-    const low = (<usize>load<f32>(levels + (p << 2), ROWS) - 1) >> 1;
-    const high = (<usize>load<f32>(levels + (p << 2), ROWS + 16) - 1) >> 1;
-    store<u8>(at - (i & 15) + (p << 4), load<u8>(PAIR_CODES + 3 * high + low));
-  }
+  const codes = at - (i & 15);
+  store<u8>(codes, <u8>(pairCode(levels, 0) | (pairCode(levels, 1) << 4)));
+  store<u8>(codes, <u8>(pairCode(levels, 2) | (pairCode(levels, 3) << 4)), 16);
+}
+
+function pairCode(levels: usize, p: usize): u32 {
+  const low = (<usize>load<f32>(levels + (p << 2), ROWS) - 1) >> 1;
+  const high = (<usize>load<f32>(levels + (p << 2), ROWS + 16) - 1) >> 1;
+  return load<u8>(PAIR_CODES + 3 * high + low);
 }

@@ -2,7 +2,7 @@
 import { ROOT, SIGNS, W, WX, X } from "./two-bit-scratch";
 
 /** Sums of squares of the super-blocks of a row, four at a time. */
-const SQUARES: usize = 0x4bc0;
+const SQUARES: usize = 0x6da0;
 
 /** Σ x² in order, of one of four consecutive super-blocks; `block` is its place in the row of `blocks`. */
 export function sumOfSquares(source: usize, block: u32, blocks: u32): f32 {
@@ -124,4 +124,13 @@ function leastInOrder(at: usize): u32 {
 /** WX = W · X. */
 export function multiply(): void {
   for (let i: usize = 0; i < 1024; i += 16) v128.store(i, f32x4.mul(v128.load(i, W), v128.load(i, X)), WX);
+}
+
+/** The largest of four. */
+// @ts-ignore: decorator
+@inline
+export function largestLane(v: v128): f32 {
+  v = f32x4.pmax(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  v = f32x4.pmax(v, v128.shuffle<i32>(v, v, 1, 0, 3, 2));
+  return f32x4.extract_lane(v, 0);
 }

@@ -34,24 +34,8 @@
 // every threshold is linear in 1 / scale. If the same candidate wins by more than TIE at both ends of a run, it does so
 // in between; if a threshold costs less than CLOSE in between, it does so at one end.
 import { nearestInt } from "@fewbit/assembly";
-import { CODES, LISTS, LIST_BLOCK, MASKS, NEAREST, ON_GRID, ROWS, entriesAt, measure, numberOf, shellsOf, sizeOf } from "./two-bit-lattice";
-import {
-  BREAKS,
-  FIRST,
-  FITTED,
-  FIXED,
-  FIXED_BYTES,
-  INVERSES,
-  ON_GRID_BIT,
-  ROOT,
-  SCALES,
-  SCORES,
-  STEPS,
-  TABLES,
-  UNIQUES,
-  WINNERS,
-  X,
-} from "./two-bit-scratch";
+import { LISTED, LISTS, LIST_BLOCK, MASKS, NEAREST, ON_GRID, ROWS, entriesAt, measure, numberOf, shellsOf, sizeOf } from "./two-bit-lattice";
+import { FIXED, FIXED_BYTES, ON_GRID_BIT, ROOT, SCORES, TABLES, UNIQUE_BIT, X } from "./two-bit-scratch";
 
 const TIE: i32 = 4;
 const CLOSE: f32 = 1;
@@ -63,10 +47,8 @@ export const NONE: u32 = 0xffffffff;
 // Constants that must come from memory: V8 would build a literal anew at every use in a loop.
 const MAGIC: usize = memory.data<f32>([12582912, 12582912, 12582912, 12582912], 16);
 const LOW_HALVES: usize = memory.data<u32>([0xffff, 0xffff, 0xffff, 0xffff], 16);
+const EVEN_NIBBLES: usize = memory.data<u32>([0x1e1e1e1e, 0x1e1e1e1e, 0x1e1e1e1e, 0x1e1e1e1e], 16);
 const ODD_BYTES: usize = memory.data<u16>([0x100, 0x100, 0x100, 0x100, 0x100, 0x100, 0x100, 0x100], 16);
-
-/** 3^j. */
-const POWERS: usize = memory.data<u16>([1, 3, 9, 27, 81, 243, 729, 2187]);
 
 /** D̂ of one entry. */
 // @ts-ignore: decorator
@@ -204,7 +186,7 @@ function makeTables(fixed: usize, inverse: f32, tables: usize): void {
 }
 
 /** Whether more than one threshold costs less than CLOSE at one of two scales. */
-function hasClose(fixed: usize, a: f32, b: f32): bool {
+export function hasClose(fixed: usize, a: f32, b: f32): bool {
   return popcnt(closeThresholds(fixed, a) | closeThresholds(fixed, b)) > 1;
 }
 
@@ -223,8 +205,6 @@ function closeThresholds(fixed: usize, inverse: f32): u32 {
   );
 }
 
-/** What won, and whether by more than TIE. */
-const UNIQUE: u32 = 0x10000;
 
 /**
  * Scores the candidates of a list at the scales of two trials, which may be the same.
@@ -235,22 +215,25 @@ function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
   makeTables(fixed, a, TABLES);
   makeTables(fixed, b, TABLES + TABLES_BYTES);
   const odd = v128.load(ODD_BYTES);
+  const even = v128.load(EVEN_NIBBLES);
   const baseA = v128.load(TABLES, 64);
   const baseB = v128.load(TABLES, TABLES_BYTES + 64);
   let leastA = i16x8.splat(-1);
   let leastB = i16x8.splat(-1);
   for (let out = SCORES; list < end; list += LIST_BLOCK, out += 64) {
-    let codes = v128.load(list);
+    const codes01 = v128.load(list);
+    const codes23 = v128.load(list, 16);
+    let codes = v128.and(i16x8.shl(codes01, 1), even);
     let low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     let high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
-    let table = v128.load(TABLES);
+    let table = v128.load(TABLES, 0);
     let a0 = i16x8.add(baseA, i8x16.swizzle(table, low));
     let a1 = i16x8.add(baseA, i8x16.swizzle(table, high));
     table = v128.load(TABLES, TABLES_BYTES);
     let b0 = i16x8.add(baseB, i8x16.swizzle(table, low));
     let b1 = i16x8.add(baseB, i8x16.swizzle(table, high));
 
-    codes = v128.load(list, 16);
+    codes = v128.and(i16x8.shr_u(codes01, 3), even);
     low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
     table = v128.load(TABLES, 16);
@@ -260,7 +243,7 @@ function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
-    codes = v128.load(list, 32);
+    codes = v128.and(i16x8.shl(codes23, 1), even);
     low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
     table = v128.load(TABLES, 32);
@@ -270,7 +253,7 @@ function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
-    codes = v128.load(list, 48);
+    codes = v128.and(i16x8.shr_u(codes23, 3), even);
     low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
     table = v128.load(TABLES, 48);
@@ -302,7 +285,7 @@ function listAt(lattice: usize, place: u32): usize {
 // @ts-ignore: decorator
 @inline
 function candidate(list: usize, i: u32): u32 {
-  return <u32>load<u16>(list + LIST_BLOCK * <usize>(i >> 4) + (<usize>(i & 15) << 1), CODES);
+  return <u32>load<u16>(list + LIST_BLOCK * <usize>(i >> 4) + (<usize>(i & 15) << 1), LISTED);
 }
 
 /** Which of sixteen candidates score no more than this. */
@@ -315,7 +298,7 @@ function within(scores: usize, limit: v128, left: u32): u32 {
   return left < 16 ? bits & ((1 << left) - 1) : bits;
 }
 
-/** The best candidate of those just scored, with UNIQUE if its score is by more than TIE the smallest. */
+/** The place of the best candidate just scored in the low byte, and its entry, with UNIQUE_BIT if it is unique. */
 // @ts-ignore: decorator
 @inline
 function winner(lattice: usize, list: usize, count: u32, scores: usize, least: i32, x: usize, scale: f32): u32 {
@@ -327,7 +310,12 @@ function winner(lattice: usize, list: usize, count: u32, scores: usize, least: i
     close += popcnt(bits);
     if (bits) best = i + ctz(bits);
   }
-  return close == 1 ? candidate(list, best) | UNIQUE : nearestOfClose(lattice, list, count, scores, limit, x, scale);
+  let unique = UNIQUE_BIT;
+  if (close != 1) {
+    unique = 0;
+    best = nearestOfClose(lattice, list, count, scores, limit, x, scale);
+  }
+  return best | ((candidate(list, best) | unique) << 8);
 }
 
 /** Compares candidates with close scores as llama.cpp does it. */
@@ -344,79 +332,51 @@ function nearestOfClose(
   let nearest: u32 = 0;
   for (let i: u32 = 0; i < count; i += 16, scores += 64)
     for (let bits = within(scores, limit, count - i); bits; bits &= bits - 1) {
-      const entry = candidate(list, i + ctz(bits));
-      const d = distanceTo(lattice + (<usize>entry << 5), x, scale);
+      const at = i + ctz(bits);
+      const d = distanceTo(lattice + (<usize>candidate(list, at) << 5), x, scale);
       if (d < best) {
         best = d;
-        nearest = entry;
+        nearest = at;
       }
     }
   return nearest;
 }
 
-/** Leaves the winners of two trials in WINNERS, and says in UNIQUES whether they are unique. */
-function searchTwo(lattice: usize, place: u32, group: usize, x: usize, a: u32, b: u32): void {
+/**
+ * The winners among the candidates of a point at two scales, the results in the halves of 64 bits:
+ *
+ *   bit     63 … 40 and 31 … 8                              39 … 32 and 7 … 0
+ *           entry, with UNIQUE_BIT if it wins by a margin   its place in the list
+ */
+export function searchTwo(
+  lattice: usize,
+  place: u32,
+  group: usize,
+  inverseA: f32,
+  scaleA: f32,
+  inverseB: f32,
+  scaleB: f32,
+): u64 {
   const list = listAt(lattice, place);
   const count = place & 255;
-  const at = <usize>a << 2;
-  const bt = <usize>b << 2;
+  const x = group << 5;
   const end = list + LIST_BLOCK * <usize>((count + 15) >> 4);
-  const least = scoreTwo(list, end, FIXED + group * FIXED_BYTES, load<f32>(at, INVERSES), load<f32>(bt, INVERSES));
-  const first = winner(lattice, list, count, SCORES, i16x8.extract_lane_u(least, 0), x, load<f32>(at, SCALES));
-  const second = winner(lattice, list, count, SCORES + 32, i16x8.extract_lane_u(least, 4), x, load<f32>(bt, SCALES));
-  store<u16>((<usize>a << 3) + (group << 1), <u16>first, WINNERS);
-  store<u16>((<usize>b << 3) + (group << 1), <u16>second, WINNERS);
-  const uniques = load<u32>(group << 2, UNIQUES);
-  store<u32>(group << 2, uniques | ((first >> 16) << a) | ((second >> 16) << b), UNIQUES);
+  const least = scoreTwo(list, end, FIXED + group * FIXED_BYTES, inverseA, inverseB);
+  const a = winner(lattice, list, count, SCORES, i16x8.extract_lane_u(least, 0), x, scaleA);
+  const b = winner(lattice, list, count, SCORES + 32, i16x8.extract_lane_u(least, 4), x, scaleB);
+  return <u64>a | (<u64>b << 32);
 }
 
-/** Finds the winners of the trials between two that are done. */
-function searchBetween(lattice: usize, place: u32, group: usize, x: usize, a: u32, b: u32): void {
-  if (b - a < 2) return;
-  const out = WINNERS + (group << 1);
-  const won = load<u16>(out + (<usize>a << 3));
-  const uniques = load<u32>(group << 2, UNIQUES);
-  if (won == load<u16>(out + (<usize>b << 3)) && ((uniques >> a) & (uniques >> b) & 1)) {
-    for (let t = a + 1; t < b; t++) store<u16>(out + (<usize>t << 3), won);
-    store<u32>(group << 2, uniques | ((1 << b) - (1 << a)), UNIQUES);
-    return;
-  }
-  const third = (b - a + 1) / 3;
-  const c = a + third;
-  const d = b - third;
-  searchTwo(lattice, place, group, x, c, d);
-  searchBetween(lattice, place, group, x, a, c);
-  searchBetween(lattice, place, group, x, c, d);
-  searchBetween(lattice, place, group, x, d, b);
+/** After `searchTwo`, how far between the scales, from 0 to 1, candidate j at b overtakes candidate i at a. */
+export function crossing(i: u32, j: u32): f32 {
+  const lead = scoreOf(j, 0) - scoreOf(i, 0);
+  return lead / (lead + scoreOf(i, 32) - scoreOf(j, 32) + 1);
 }
 
-/** The winners of all trials of one group, after `findBreaks` and `fixGroup`. */
-export function searchGroup(lattice: usize, group: usize, x: usize, trials: u32): void {
-  const breaks = load<u32>(group << 2, BREAKS);
-  const steps = STEPS + (group << 6);
-  const out = WINNERS + (group << 1);
-  const fixed = FIXED + group * FIXED_BYTES;
-  const pruned = shellsOf(lattice) > 1;
-  let number = load<u32>(group << 2, FIRST);
-  store<u32>(group << 2, 0, UNIQUES);
-  for (let t: u32 = 0, next: u32 = 0; t < trials; t = next) {
-    number += <u32>load<u16>(steps + (<usize>t << 1));
-    const later = breaks & (0xfffffffe << t);
-    next = later ? ctz(later) : trials;
-    const last = next - 1;
-    const place = load<u32>(lattice + (<usize>number << 2), NEAREST);
-    if (place & ON_GRID) {
-      for (let i = t; i < next; i++) store<u16>(out + (<usize>i << 3), <u16>(place | ON_GRID_BIT));
-      store<u32>(group << 2, load<u32>(group << 2, UNIQUES) | ((1 << next) - (1 << t)), UNIQUES);
-    } else if (
-      pruned && hasClose(fixed, load<f32>(<usize>t << 2, INVERSES), load<f32>(<usize>last << 2, INVERSES))
-    )
-      for (let i = t; i < next; i++) searchTrial(lattice, group, x, i);
-    else {
-      searchTwo(lattice, place, group, x, t, last);
-      searchBetween(lattice, place, group, x, t, last);
-    }
-  }
+// @ts-ignore: decorator
+@inline
+function scoreOf(place: u32, offset: usize): f32 {
+  return <f32>load<u16>((<usize>(place >> 4) << 6) + (<usize>(place & 15) << 1) + offset, SCORES);
 }
 
 /** Whether llama.cpp would have given up on this super-block. */
@@ -430,146 +390,10 @@ export function refuseBlock(): void {
   refused = true;
 }
 
-/** The winner of one trial, whatever the numbers. */
-export function searchTrial(lattice: usize, group: usize, x: usize, trial: u32): void {
-  const at = <usize>trial << 2;
-  const found = nearestOfAll(lattice, x, load<f32>(at, INVERSES), load<f32>(at, SCALES));
-  if (found == NONE) refuseBlock();
-  store<u16>((<usize>trial << 3) + (group << 1), found == NONE ? 0 : <u16>found, WINNERS);
-}
-
-/**
- * Where the points of two groups change from trial to trial: fills FIRST, BREAKS and STEPS.
- *
- * A level rises from 0 to 1 where x · inverse > 2 and from 1 to 2 where it is ≥ 4: rounding of (y − 1) / 2 with ties to
- * even. Inverse scales grow from trial to trial, but not so much that an element could pass both thresholds.
- * @param group the first of the two
- * @param x offset of sixteen elements
- * @param span what the inverse scale of trial t is 5 + (t − trials / 2) / 10 parts of
- */
-export function findBreaks(group: usize, x: usize, trials: u32, span: f32): void {
-  const low = f32x4.splat(load<f32>(0, INVERSES));
-  const high = f32x4.splat(load<f32>(<usize>(trials - 1) << 2, INVERSES));
-  const two = f32x4.splat(2);
-  const four = f32x4.splat(4);
-  const x0 = v128.load(x, X);
-  const x1 = v128.load(x, X + 16);
-  const x2 = v128.load(x, X + 32);
-  const x3 = v128.load(x, X + 48);
-  let y0 = f32x4.mul(low, x0);
-  let y1 = f32x4.mul(low, x1);
-  let y2 = f32x4.mul(low, x2);
-  let y3 = f32x4.mul(low, x3);
-  const always2 = signs(f32x4.gt(y0, two), f32x4.gt(y1, two), f32x4.gt(y2, two), f32x4.gt(y3, two));
-  const always4 = signs(f32x4.ge(y0, four), f32x4.ge(y1, four), f32x4.ge(y2, four), f32x4.ge(y3, four));
-  y0 = f32x4.mul(high, x0);
-  y1 = f32x4.mul(high, x1);
-  y2 = f32x4.mul(high, x2);
-  y3 = f32x4.mul(high, x3);
-  const once2 = signs(f32x4.gt(y0, two), f32x4.gt(y1, two), f32x4.gt(y2, two), f32x4.gt(y3, two));
-  const once4 = signs(f32x4.ge(y0, four), f32x4.ge(y1, four), f32x4.ge(y2, four), f32x4.ge(y3, four));
-  const zero = i32x4.splat(0);
-  const g = group << 2;
-  store<u32>(g, numberOf((always2 & 255) | ((always4 & 255) << 8)), FIRST);
-  store<u32>(g, numberOf((always2 >> 8) | (always4 & 0xff00)), FIRST + 4);
-  store<u64>(g, 0, BREAKS);
-  const s = group << 6;
-  v128.store(s, zero, STEPS);
-  v128.store(s, zero, STEPS + 16);
-  v128.store(s, zero, STEPS + 32);
-  v128.store(s, zero, STEPS + 64);
-  v128.store(s, zero, STEPS + 80);
-  v128.store(s, zero, STEPS + 96);
-  const lowest = <f32>5 - <f32>0.1 * <f32>(trials >> 1);
-  for (let bits = once2 & ~always2; bits; bits &= bits - 1) {
-    const i = <usize>ctz(bits);
-    const v = load<f32>(x + (i << 2), X);
-    let t = guess((<f32>2 * span) / v, lowest, trials);
-    while (!(load<f32>(<usize>t << 2, INVERSES) * v > <f32>2)) t++;
-    while (load<f32>(<usize>(t - 1) << 2, INVERSES) * v > <f32>2) t--;
-    passes(group + (i >> 3), i & 7, t);
-  }
-  for (let bits = once4 & ~always4; bits; bits &= bits - 1) {
-    const i = <usize>ctz(bits);
-    const v = load<f32>(x + (i << 2), X);
-    let t = guess((<f32>4 * span) / v, lowest, trials);
-    while (!(load<f32>(<usize>t << 2, INVERSES) * v >= <f32>4)) t++;
-    while (load<f32>(<usize>(t - 1) << 2, INVERSES) * v >= <f32>4) t--;
-    passes(group + (i >> 3), i & 7, t);
-  }
-}
-
 /** A bit per lane that is all ones. */
 // @ts-ignore: decorator
 @inline
-function signs(a: v128, b: v128, c: v128, d: v128): u32 {
+export function signs(a: v128, b: v128, c: v128, d: v128): u32 {
   return i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
 }
 
-/** About the first trial that passes; not the first of all, which does not, and at most the last, which does. */
-// @ts-ignore: decorator
-@inline
-function guess(needed: f32, lowest: f32, trials: u32): u32 {
-  return <u32>max<i32>(1, min<i32>(<i32>trials - 1, <i32>ceil<f32>((needed - lowest) * <f32>10)));
-}
-
-/** Coordinate j passes a threshold in trial t. */
-// @ts-ignore: decorator
-@inline
-function passes(group: usize, j: usize, t: u32): void {
-  const at = STEPS + (group << 6) + (<usize>t << 1);
-  store<u16>(at, load<u16>(at) + load<u16>(POWERS + (j << 1)));
-  store<u32>(group << 2, load<u32>(group << 2, BREAKS) | (1 << t), BREAKS);
-}
-
-/**
- * The nearest entry at one scale that was fitted.
- * @param trials their number if they were searched by `searchGroup`, or 0
- * @param span as in `findBreaks`
- */
-export function searchFitted(
-  lattice: usize,
-  group: usize,
-  x: usize,
-  inverse: f32,
-  scale: f32,
-  trials: u32,
-  span: f32,
-): u32 {
-  let highest: f32 = 0;
-  if (trials) {
-    // Between two trials of a run that a unique candidate wins it wins as well.
-    const t = <i32>floor<f32>((inverse * span - <f32>5) * <f32>10) + <i32>(trials >> 1);
-    const between =
-      t >= 0 &&
-      t < <i32>trials - 1 &&
-      load<f32>(t << 2, INVERSES) <= inverse &&
-      inverse <= load<f32>(t << 2, INVERSES + 4) &&
-      ((load<u32>(group << 2, UNIQUES) >> t) & 3) == 3 &&
-      !((load<u32>(group << 2, BREAKS) >> (t + 1)) & 1);
-    if (between) {
-      const at = (<usize>t << 3) + (group << 1);
-      const won = load<u16>(at, WINNERS);
-      if (won == load<u16>(at, WINNERS + 8)) return won;
-    }
-    highest = load<f32>(<usize>(trials - 1) << 2, INVERSES);
-  }
-  const splat = f32x4.splat(inverse);
-  const two = f32x4.splat(2);
-  const four = f32x4.splat(4);
-  const y0 = f32x4.mul(splat, v128.load(x, X));
-  const y1 = f32x4.mul(splat, v128.load(x, X + 16));
-  const far = f32x4.splat(FAR);
-  const beyond = v128.or(f32x4.gt(f32x4.abs(y0), far), f32x4.gt(f32x4.abs(y1), far));
-  if (v128.any_true(beyond) || !(inverse <= highest || fixGroup(group, x, inverse)))
-    return nearestOfAll(lattice, x, inverse, scale);
-  const mask = signs(f32x4.gt(y0, two), f32x4.gt(y1, two), f32x4.ge(y0, four), f32x4.ge(y1, four));
-  const place = load<u32>(lattice + (<usize>numberOf(mask) << 2), NEAREST);
-  if (place & ON_GRID) return (place & 0xffff) | ON_GRID_BIT;
-  if (shellsOf(lattice) > 1 && hasClose(FIXED + group * FIXED_BYTES, inverse, inverse))
-    return nearestOfAll(lattice, x, inverse, scale);
-  store<f32>(FITTED << 2, inverse, INVERSES);
-  store<f32>(FITTED << 2, scale, SCALES);
-  searchTwo(lattice, place, group, x, FITTED, FITTED);
-  return <u32>load<u16>((<usize>FITTED << 3) + (group << 1), WINNERS);
-}
