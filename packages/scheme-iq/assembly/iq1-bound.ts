@@ -5,10 +5,10 @@
 // split comes first. Splits that score less than (1 − 2⁻¹⁰) B, the limit, are left out; for the others, a few, every
 // operation is the reference's.
 //
-// Leaving out changes nothing. What the reference keeps and what is kept here may differ until one of them exceeds the
-// limit by more than rounding errors; these are below 2⁻²² in a comparison, and below 3 · 10⁻⁴ should they add up over
-// all of them. The good split, if no earlier one, exceeds what both have kept by more than that: both keep it, and are
-// the same from there on.
+// Leaving out changes nothing, and no more does beginning with the limit as the best score. What the reference keeps and
+// what is kept here may differ until one of them exceeds the limit by more than rounding errors; these are below 2⁻²² in
+// a comparison, and below 3 · 10⁻⁴ should they add up over all of them. The good split, if no earlier one, exceeds what
+// both have kept by more than that: both keep it, and are the same from there on.
 //
 // Which splits are left out is decided with fewer operations than the reference takes for a score, from the same sums
 // X(i), W(i) over the first i sorted elements: since levels differ by 1, qx = q(2) X(n) − X(i1) − X(i2), and q2 is no

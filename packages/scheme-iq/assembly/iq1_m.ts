@@ -124,14 +124,15 @@ function sort(at: usize): void {
 
 /** The best of 153 splits with four pairs of shifts: SCALE, I1, I2 and two of SHIFTS. */
 function findSplit(at: usize): void {
-  v128.store(0, f32x4.splat(-f32.MAX_VALUE), BEST);
   v128.store(0, i32x4.splat(-1), I1);
   v128.store(0, i32x4.splat(-1), I2);
   prepare();
   if (boundOfHalves(at, SIZE, TINY)) {
+    v128.store(0, v128.load(0, LIMIT), BEST);
     for (let split = SPLITS, end = selectSplits(); split < end; split += 4)
       compare(load<u16>(split), load<u16>(split, 2));
   } else {
+    v128.store(0, f32x4.splat(-f32.MAX_VALUE), BEST);
     for (let a: usize = 0; a <= LAST; a += RECORD) for (let b = a; b <= LAST; b += RECORD) compare(a, b);
   }
 }

@@ -96,13 +96,14 @@ function sort(at: usize): void {
 
 /** The best of 561 splits with either shift: SCALE, I1, I2 and the first of SHIFTS. */
 function findSplit(at: usize): void {
-  v128.store(0, f32x4.splat(-f32.MAX_VALUE), BEST);
   v128.store(0, i32x4.splat(-1), I1);
   v128.store(0, i32x4.splat(-1), I2);
   if (boundOfWhole(at, SIZE, TINY)) {
+    v128.store(0, v128.load(0, LIMIT), BEST);
     for (let split = SPLITS, end = selectSplits(); split < end; split += 4)
       compare(load<u16>(split), load<u16>(split, 2));
   } else {
+    v128.store(0, f32x4.splat(-f32.MAX_VALUE), BEST);
     for (let a: usize = 0; a <= LAST; a += RECORD) for (let b = a; b <= LAST; b += RECORD) compare(a, b);
   }
 }
