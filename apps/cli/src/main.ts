@@ -7,10 +7,13 @@ const controller = new AbortController();
 
 // A reader that goes away (`fewbit inspect … | head`) is no error, and does not stop a file from being written.
 let broken: Error | undefined;
-for (const stream of [process.stdout, process.stderr])
+for (const [path, stream] of [
+  ["standard output", process.stdout],
+  ["standard error", process.stderr],
+] as const)
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return;
-    broken ??= error;
+    broken ??= Object.assign(error, { path });
     controller.abort(error);
   });
 

@@ -120,7 +120,7 @@ test.skipIf(!existsSync("/dev/full"))(
     const [status] = await once(child, "close");
     expect(status).toBe(4);
     expect(stderr).toBe(
-      "error[E_SPACE] ENOSPC: no space left on device, write. Free some space and run again.\n",
+      "error[E_SPACE] standard output: ENOSPC: no space left on device, write. Free some space and run again.\n",
     );
   },
 );

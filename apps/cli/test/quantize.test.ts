@@ -266,6 +266,28 @@ describe("refused, with nothing changed", () => {
     );
   });
 
+  test("an output that is the file of tensor types", async () => {
+    writeFileSync(join(folder, "precious.txt"), "attn_v=Q8_0");
+    await refused(
+      ["tiny.gguf", "precious.txt", "Q4_0", "--tensor-type-file=precious.txt", "--force"],
+      2,
+      /^error\[E_OUTPUT_IS_INPUT\] .*precious\.txt: the output is the input precious\.txt/,
+    );
+  });
+
+  test("a file of tensor types that is none", async () => {
+    await refused(
+      ["tiny.gguf", "x.gguf", "Q4_0", "--tensor-type-file=."],
+      4,
+      /^error\[E_IO\] \.: it is a folder, not a regular file\./,
+    );
+    await refused(
+      ["tiny.gguf", "x.gguf", "Q4_0", "--tensor-type-file=nowhere.txt"],
+      4,
+      /^error\[E_IO\] nowhere\.txt: opening failed: there is no such file or folder \(ENOENT\)\./,
+    );
+  });
+
   test("an output that another run is writing", async () => {
     writeFileSync(join(folder, "busy.gguf.partial"), "half");
     await refused(

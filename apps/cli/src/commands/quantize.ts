@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import {
   FewbitError,
   type FormatWriter,
@@ -13,7 +12,7 @@ import {
   type Registry,
   summarise,
 } from "@fewbit/core";
-import { openModel, type Written, writeModel } from "@fewbit/core/node";
+import { openFile, openModel, type Written, writeModel } from "@fewbit/core/node";
 import {
   applyOverrides,
   checkImportance,
@@ -189,7 +188,7 @@ async function quantize(
     signal: session.signal,
     force: options.force ?? false,
     ...(importance === undefined ? {} : { importance }),
-    ...(options.imatrix === undefined ? {} : { inputs: [options.imatrix] }),
+    inputs: [options.imatrix, options.tensorTypeFile].filter((file) => file !== undefined),
     ...(options.nonfinite === undefined ? {} : { nonfinite: options.nonfinite }),
     ...(threads === undefined ? {} : { threads }),
   });
@@ -325,8 +324,11 @@ async function recipeOptions(options: QuantizeOptions, registry: Registry): Prom
 
 /** @throws `E_IO`, `E_USAGE` */
 async function readTensorTypes(file: string): Promise<TensorType[]> {
-  const text = await readFile(file, "utf8");
-  return text
+  const source = await openFile(file);
+  const bytes = new Uint8Array(source.size);
+  await source.read(0, bytes).finally(() => source.close());
+  return new TextDecoder()
+    .decode(bytes)
     .split(/\s+/)
     .filter((word) => word !== "")
     .map(parseTensorType);
