@@ -22,8 +22,17 @@ const scratchOf = (bytes: number): Uint8Array<ArrayBuffer> => {
   return scratch.subarray(0, bytes);
 };
 
+/** Kernels' memory and the room here belong to the thread, so its jobs take turns, whoever gives them. */
+let turn: Promise<unknown> = Promise.resolve();
+
 /** The heart: one job, on whatever thread. Inline runner, Node worker and web worker all call it. */
-export async function execute(job: Job, load: LoadCodec, io: Io): Promise<Receipt> {
+export function execute(job: Job, load: LoadCodec, io: Io): Promise<Receipt> {
+  const done = turn.then(() => executeNow(job, load, io));
+  turn = done.catch(() => {});
+  return done;
+}
+
+async function executeNow(job: Job, load: LoadCodec, io: Io): Promise<Receipt> {
   const start = performance.now();
   const done = await passes[job.pass](job, load, io);
   return {

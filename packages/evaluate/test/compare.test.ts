@@ -139,6 +139,18 @@ describe("figures", () => {
     ]);
   });
 
+  test("of two comparisons at once on one thread, whose kernels have one memory", async () => {
+    const one = async (seed: number) => {
+      const weights = randomWeights(64 * 256, seed);
+      const f32 = { name: "w", shape: [64, 256], bytes: new Uint8Array(weights.buffer) };
+      const bytes = await encode("Q8_0", weights, 256);
+      const { tensors } = await compare([f32], [{ ...f32, dtype: "Q8_0", bytes }]);
+      return [tensors[0]!.metrics, compareTensors(weights, await decode("Q8_0", bytes, 256, weights.length))];
+    };
+    for (const [measured, expected] of await Promise.all([1, 2, 3].map(one)))
+      expect(measured).toEqual(expected);
+  });
+
   test("tensors without weights lose nothing", async () => {
     const empty = (name: string, shape: readonly number[]) => ({ name, shape, bytes: new Uint8Array(0) });
     const none = [empty("x", [0, 4]), empty("y", [4, 0]), empty("z", [0])];

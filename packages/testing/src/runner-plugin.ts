@@ -35,8 +35,16 @@ const scheme = (
 
 const nothing: Codec["decode"] = (_, out) => void out.fill(0);
 
+/** What `fixed` lends: one room for all of a thread's jobs, as kernels have it. */
+let room = new ArrayBuffer(0);
+
 /** Eight bits, the scale is fixed: 1/16. */
 const fixed: Codec = {
+  borrow(rows, columns) {
+    const weights = rows * columns;
+    if (room.byteLength < 5 * weights) room = new ArrayBuffer(5 * weights);
+    return { rows: new Float32Array(room, 0, weights), out: [new Uint8Array(room, 4 * weights, weights)] };
+  },
   encode(rows, [out]) {
     for (let i = 0; i < rows.length; i++) out![i] = Math.max(-127, Math.min(127, Math.round(rows[i]! * 16)));
   },

@@ -75,6 +75,21 @@ class Bench {
       ...over,
     }));
   }
+
+  /** One job per chunk, to hold the source against an output of CONTRACT_FIXED. */
+  comparisons(): Job[] {
+    const scheme = { plugin: "@fewbit/testing", id: "CONTRACT_FIXED" };
+    return this.jobs(undefined, { pass: "measure", write: [] }).map((job) => ({
+      ...job,
+      against: {
+        from: { kind: "file", path: this.output },
+        dtype: scheme.id,
+        offset: job.firstRow * COLUMNS,
+        bytes: CHUNK * COLUMNS,
+        scheme,
+      },
+    }));
+  }
 }
 
 async function withBench(run: (bench: Bench) => Promise<void>): Promise<void> {
@@ -189,17 +204,7 @@ export function testRunner(runner: Runner, { test }: RunnerTestOptions): void {
     const importance = Float32Array.from({ length: COLUMNS }, (_, i) => i + 1);
     await receiptsOf(bench.jobs("CONTRACT_FIXED"));
     const encoded = await bench.take(true);
-    const scheme = { plugin: "@fewbit/testing", id: "CONTRACT_FIXED" };
-    const jobs = bench.jobs(undefined, { pass: "measure", importance, write: [] }).map((job) => ({
-      ...job,
-      against: {
-        from: { kind: "file" as const, path: bench.output },
-        dtype: scheme.id,
-        offset: job.firstRow * COLUMNS,
-        bytes: CHUNK * COLUMNS,
-        scheme,
-      },
-    }));
+    const jobs = bench.comparisons().map((job) => ({ ...job, importance }));
     const receipts = await receiptsOf(jobs, { threads: 2 });
     hold(receipts.length === JOBS, `${receipts.length} receipts for ${JOBS} jobs`);
     const codec = await runnerPlugin().schemes![0]!.load();
@@ -280,6 +285,14 @@ export function testRunner(runner: Runner, { test }: RunnerTestOptions): void {
       [1, 2].map(async (threads) => (await receiptsOf(bench.jobs("CONTRACT_FIXED"), { threads })).length),
     );
     hold(equal(counts, [JOBS, JOBS]), `two runs at once have ${counts} receipts for ${JOBS} jobs each`);
+    const jobs = bench.comparisons();
+    const alone = new Map((await receiptsOf(jobs)).map(({ job, state }) => [job, state]));
+    for (const together of await Promise.all([receiptsOf(jobs), receiptsOf([...jobs].reverse())]))
+      for (const { job, state } of together)
+        hold(
+          equal(state, alone.get(job)),
+          `job ${job} measures ${JSON.stringify(alone.get(job))} alone, and beside another run ${JSON.stringify(state)}`,
+        );
   });
 
   law("jobs are taken as they are needed, and leaving the loop stops the run", async (bench) => {

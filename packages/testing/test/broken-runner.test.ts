@@ -195,6 +195,23 @@ const mutants: [fault: string, runner: Runner, law: string, claim: RegExp][] = [
     /One run at a time/,
   ],
   [
+    "mixes up two runs at once",
+    (() => {
+      let running = 0;
+      return broken(async function* (jobs, context) {
+        running++;
+        try {
+          for await (const { state, ...receipt } of good.run(jobs, context))
+            yield running > 1 ? receipt : { ...receipt, state };
+        } finally {
+          running--;
+        }
+      });
+    })(),
+    several,
+    /job \d+ measures \{.*\} alone, and beside another run undefined/,
+  ],
+  [
     "makes a receipt of nothing",
     broken(async function* (jobs, context) {
       const list = jobs[Symbol.iterator]();
