@@ -39,14 +39,20 @@ export function iq1_s_encode_weighted(source: usize, target: usize, rows: u32, c
 }
 
 function encodeFour(target: usize): void {
+  if (!v128.any_true(f32x4.ge(largest(X, 256 * 16), f32x4.splat(TINY)))) {
+    memory.fill(target, 0, 4 * BYTES);
+    return;
+  }
   let most = f32x4.splat(0);
   for (let j: usize = 0; j < 8; j++) {
     const at = j * SIZE;
-    rank(X + at, SIZE);
-    sort(at);
-    findSplit(at);
-    const found = v128.not(i32x4.eq(v128.load(0, I1), i32x4.splat(-1)));
-    const valid = v128.and(found, f32x4.ge(largest(X + at, SIZE), f32x4.splat(TINY)));
+    let valid = f32x4.ge(largest(X + at, SIZE), f32x4.splat(TINY));
+    if (v128.any_true(valid)) {
+      rank(X + at, SIZE);
+      sort(at);
+      findSplit(at);
+      valid = v128.and(valid, i32x4.ne(v128.load(0, I1), i32x4.splat(-1)));
+    }
     const shift = v128.bitselect(v128.load(0, SHIFTS), f32x4.splat(0.125), valid);
     for (let g: usize = 0; g < 64; g += 16) v128.store(g, shift, SHIFTS);
     v128.store(0, valid, VALID);

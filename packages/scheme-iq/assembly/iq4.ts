@@ -220,11 +220,15 @@ export function searchScales(): void {
     max = v128.bitselect(x, max, f32x4.gt(magnitude, largest));
     largest = f32x4.pmax(largest, magnitude);
   }
+  const filled = f32x4.ge(largest, f32x4.splat(TINY));
+  if (!v128.any_true(filled)) {
+    v128.store(0, f32x4.splat(0), SCALE);
+    return;
+  }
   v128.store(0, max, MAX);
   const positive = f32x4.div(f32x4.splat(1), f32x4.div(f32x4.neg(max), f32x4.splat(-127)));
   tryTwo(positive, f32x4.div(f32x4.splat(-134), max), true);
   for (let place: f32 = -133; place < -120; place += 2) tryPair(place);
-  const filled = f32x4.ge(largest, f32x4.splat(TINY));
   v128.store(0, v128.and(v128.load(0, SCALE), filled), SCALE);
 }
 
