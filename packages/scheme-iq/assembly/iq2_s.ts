@@ -24,7 +24,7 @@ const SUB_SCALES: usize = HIGH + 32 / 4;
 const BYTES: usize = SUB_SCALES + 16 / 2;
 
 const EMPTY: f32 = 1e-8;
-const LIST_BLOCKS: usize = 6286; // that all candidates take
+const LIST_BLOCKS: usize = 6384; // that all candidates take
 const LATTICE: usize = memory.data(<i32>(LISTS + LIST_BLOCK * LIST_BLOCKS), 64);
 const MAGNITUDES: usize = memory.data(1024 * 8, 8);
 

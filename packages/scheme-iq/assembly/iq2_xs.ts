@@ -21,7 +21,7 @@ const SUB_SCALES: usize = QUANTS + 2 * 32;
 const BYTES: usize = SUB_SCALES + 16 / 2;
 
 const EMPTY: f32 = 1e-15;
-const LIST_BLOCKS: usize = 9034; // that all candidates take
+const LIST_BLOCKS: usize = 9231; // that all candidates take
 const LATTICE: usize = memory.data(<i32>(LISTS + LIST_BLOCK * LIST_BLOCKS), 64);
 const MAGNITUDES: usize = memory.data(512 * 8, 8);
 

@@ -13,7 +13,7 @@ import { bestTrial, fitScale } from "./two-bit-fit";
 import { LISTS, LIST_BLOCK, buildLattice } from "./two-bit-lattice";
 import { eightSigns, expandMagnitudes, putEight, scaleOf } from "./two-bit-decoding";
 import { evenSigns, largestLane, multiply, splitSigns, sumOfSquares, weighWith } from "./two-bit-magnitudes";
-import { addGroups, clearRuns, searchFitted, searchRuns } from "./two-bit-runs";
+import { addGroups, clearRuns, prepareTaus, searchFitted, searchRuns } from "./two-bit-runs";
 import {
   DISTINCT,
   ENTRIES,
@@ -35,7 +35,7 @@ const BYTES: usize = QUANTS + 8 * 8;
 
 const EMPTY: f32 = 1e-15;
 const TRIALS: u32 = 13;
-const LIST_BLOCKS: usize = 8142; // that all candidates take
+const LIST_BLOCKS: usize = 8387; // that all candidates take
 const LATTICE: usize = memory.data(<i32>(LISTS + LIST_BLOCK * LIST_BLOCKS), 64);
 const MAGNITUDES: usize = memory.data(256 * 8, 8);
 /** 5 + 0.1 t, t = -6 … 6, and three more to fill the vector. */
@@ -45,6 +45,7 @@ const FIRSTS: usize = memory.data(8 * 4, 16);
 
 export function iq2_xxs_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
   buildLattice(LATTICE, IQ2_XXS_CODEBOOK, IQ2_XXS_ENTRIES, 2);
+  prepareTaus(TRIALS);
   for (let t: i32 = 0; t < 16; t++) store<f32>(FACTORS + (<usize>t << 2), <f32>5 + <f32>min(t - 6, 6) * <f32>0.1);
   const blocks = columns >> 8;
   for (let row: u32 = 0; row < rows; row++)

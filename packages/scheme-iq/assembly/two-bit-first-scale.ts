@@ -4,10 +4,10 @@
 import { nearestInt, nearestInts, transpose } from "@fewbit/assembly";
 import { W, X } from "./two-bit-scratch";
 
-const TURNED_X: usize = 0xb000; // 32 vectors
-const TURNED_W: usize = 0xb200;
-const LEVELS: usize = 0xb400; // as floats 0 … 255
-export const FIRST_SCALES: usize = 0xb600; // 4 floats
+const TURNED_X: usize = 0xe800; // 32 vectors
+const TURNED_W: usize = 0xea00;
+const LEVELS: usize = 0xec00; // as floats 0 … 255
+export const FIRST_SCALES: usize = 0xee00; // 4 floats
 /** Where levels grow beyond what rounds exactly, llama.cpp's wrap: sub-blocks with such elements go one by one. */
 const EXACT: f32 = 4e6;
 

@@ -14,16 +14,17 @@ const SIZE: usize = 0; // u32: entries of the codebook
 const SHELLS: usize = 4; // u32: distances to search
 export const MASKS: usize = 16; // u16 per entry
 export const ROWS: usize = MASKS + 1024 * 2; // eight floats 1, 3, 5 per entry
-export const NEAREST: usize = ROWS + 1024 * 32; // u32 per point: ON_GRID | entry, or first list block << 8 | candidates
+export const NEAREST: usize = ROWS + 1024 * 32; // u32 per point: ON_GRID | entry, or first list block << 8 | 1 + candidates
 export const LISTS: usize = (NEAREST + 6561 * 4 + 63) & ~63;
 
 /** Bit of NEAREST: the point is an entry. */
 export const ON_GRID: u32 = 0x80000000;
 
-// A list block holds sixteen candidates in 64 bytes, a line of the cache; the last of a list repeats its last candidate as
-// often as needed. Coordinates are taken in pairs (p, p + 4), p = 0 … 3, as a table look-up in two-bit-search.ts wants them:
+// A list block holds sixteen places in 64 bytes, a line of the cache. The first place of a list is the point itself, the
+// last block repeats the last candidate as often as needed. Coordinates are taken in pairs (p, p + 4), p = 0 … 3, as a
+// table look-up in two-bit-search.ts wants them:
 //
-//   byte c           codes of pairs 0 (low nibble) and 1 of candidate c
+//   byte c           codes of pairs 0 (low nibble) and 1 of place c
 //   byte 16 + c      codes of pairs 2 and 3
 //   byte 32 + 2 c    entry (u16)
 export const LISTED: usize = 2 * 16;
@@ -157,7 +158,7 @@ export function entriesAt(distance: u32, entry: usize): u32 {
 }
 
 /**
- * Lists the candidates of a point that is no entry, nearest first, by index within a shell: the order in which
+ * Lists a point that is no entry and its candidates, nearest first, by index within a shell: the order in which
  * llama.cpp compares them, the first of equals winning.
  *
  * A candidate that crosses all the thresholds another one crosses, and more, is left out: in each coordinate it is at
@@ -167,7 +168,9 @@ function listCandidates(lattice: usize, block: u32, mask: u32): u32 {
   const entries = sizeOf(lattice);
   const shells = shellsOf(lattice);
   const distances = measure(lattice, mask);
+  putPlace(lattice, block, 0, mask, 0);
   let kept: usize = 0;
+  let last: u32 = 0;
   for (let shell: u32 = 0; shell < shells; shell++) {
     const distance = (distances >> (8 * shell)) & 255;
     for (let group: usize = 0; group < entries; group += 16)
@@ -176,13 +179,13 @@ function listCandidates(lattice: usize, block: u32, mask: u32): u32 {
         const crossed = <u32>load<u16>(lattice + (entry << 1), MASKS) ^ mask;
         if (isDominated(crossed, kept)) continue;
         store<u16>(kept << 1, <u16>crossed, KEPT);
-        putCandidate(lattice, block, kept, <u32>entry);
+        last = <u32>entry;
         kept++;
+        putPlace(lattice, block, kept, crossed ^ mask, last);
       }
   }
-  const last = load<u16>(slot(lattice, block, kept - 1), LISTED);
-  for (let i = kept; i & 15; i++) putCandidate(lattice, block, i, last);
-  return <u32>kept;
+  for (let i = kept + 1; i & 15; i++) putPlace(lattice, block, i, load<u16>(lattice + (<usize>last << 1), MASKS), last);
+  return <u32>kept + 1;
 }
 
 function isDominated(crossed: u32, kept: usize): bool {
@@ -190,23 +193,17 @@ function isDominated(crossed: u32, kept: usize): bool {
   return false;
 }
 
-// @ts-ignore: decorator
-@inline
-function slot(lattice: usize, block: u32, i: usize): usize {
-  return lattice + LISTS + LIST_BLOCK * (<usize>block + (i >> 4)) + ((i & 15) << 1);
+function putPlace(lattice: usize, block: u32, i: usize, mask: u32, entry: u32): void {
+  const at = lattice + LISTS + LIST_BLOCK * (<usize>block + (i >> 4)) + (i & 15);
+  store<u8>(at, <u8>(pairCode(mask, 0) | (pairCode(mask, 1) << 4)));
+  store<u8>(at, <u8>(pairCode(mask, 2) | (pairCode(mask, 3) << 4)), 16);
+  store<u16>(at + (i & 15), <u16>entry, LISTED);
 }
 
-function putCandidate(lattice: usize, block: u32, i: usize, entry: u32): void {
-  const at = slot(lattice, block, i);
-  store<u16>(at, <u16>entry, LISTED);
-  const levels = lattice + (<usize>entry << 5);
-  const codes = at - (i & 15);
-  store<u8>(codes, <u8>(pairCode(levels, 0) | (pairCode(levels, 1) << 4)));
-  store<u8>(codes, <u8>(pairCode(levels, 2) | (pairCode(levels, 3) << 4)), 16);
+function pairCode(mask: u32, p: u32): u32 {
+  return load<u8>(PAIR_CODES + <usize>(3 * levelOf(mask, p + 4) + levelOf(mask, p)));
 }
 
-function pairCode(levels: usize, p: usize): u32 {
-  const low = (<usize>load<f32>(levels + (p << 2), ROWS) - 1) >> 1;
-  const high = (<usize>load<f32>(levels + (p << 2), ROWS + 16) - 1) >> 1;
-  return load<u8>(PAIR_CODES + 3 * high + low);
+function levelOf(mask: u32, j: u32): u32 {
+  return ((mask >> j) & 1) + ((mask >> (8 + j)) & 1);
 }

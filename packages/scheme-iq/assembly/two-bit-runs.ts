@@ -1,29 +1,44 @@
 // All trials of a super-block: 32 groups of eight elements, and for each 13 or 19 trial scales.
 //
-// What branches unpredictably is kept apart from what computes: first the runs of trials that round to the same point are
-// listed for all groups, then the two ends of each run are searched, then, where these have different winners, two
-// neighbouring trials where the change is expected; at last winners are written to a row per group. A run with another
-// outcome than one or two unique winners is searched further on its own.
-import { NEAREST, ON_GRID, numberOf, shellsOf } from "./two-bit-lattice";
+// The runs of trials that round to the same point are listed for all groups, then they are searched, at last winners are
+// written to a row per group: loops that do one thing keep branches predictable. Of a run the first and the last trial are
+// searched, then, if these have different winners, two neighbouring trials where the change is expected.
+import { LIST_BLOCK, NEAREST, ON_GRID, numberOf, shellsOf } from "./two-bit-lattice";
 import {
   BREAKS,
   EXHAUSTED,
   FIXED,
   FIXED_BYTES,
   INVERSES,
+  MIXED,
   ON_GRID_BIT,
   QUEUE,
-  REFINED,
   RUNS,
   SCALES,
   STEPS,
+  TABLES,
+  TABLES_BYTES,
+  TAUS,
   TRIALS_BYTES,
   UNIQUE_BIT,
   WINNERS,
   WINNERS_BYTES,
   X,
 } from "./two-bit-scratch";
-import { FAR, NONE, crossing, fixGroup, hasClose, nearestOfAll, refuseBlock, searchTwo, signs } from "./two-bit-search";
+import {
+  FAR,
+  NONE,
+  compareTwo,
+  crossing,
+  fixGroup,
+  hasClose,
+  listAt,
+  lookUp,
+  makeTables,
+  nearestOfAll,
+  refuseBlock,
+  signs,
+} from "./two-bit-search";
 
 // A run, 16 bytes:
 const PLACE: usize = 0; // u32: of NEAREST
@@ -33,24 +48,37 @@ const LAST_TRIAL: usize = 6; // u8
 const KIND: usize = 7; // u8
 const FIRST_WINNER: usize = 8; // u16, with ON_GRID_BIT and UNIQUE_BIT
 const LAST_WINNER: usize = 10; // u16
-const SPLIT: usize = 12; // u16: from which trial the last winner wins
-const CHANGE: usize = 14; // u16: where to look for the change of winners
+const SPLIT: usize = 12; // u32: from which trial the last winner wins; or the address of the winners of all trials
 const RUN: usize = 16;
 
 const PLAIN: u8 = 0; // the first winner up to the split, the last from there
-const MIXED: u8 = 1; // more than two winners, or close ones
+const SEVERAL: u8 = 1; // more than two winners, or close ones
 const DOUBTFUL: u8 = 2; // all candidates must be compared
+
+/** Tables for a fitted scale. */
+const FITTED: usize = TABLES + 32 * TABLES_BYTES;
 
 /** 3^j. */
 const POWERS: usize = memory.data<u16>([1, 3, 9, 27, 81, 243, 729, 2187]);
 
 let runsEnd: usize = RUNS;
 let queueEnd: usize = QUEUE;
+let mixedEnd: usize = MIXED;
 
 /** Starts a super-block. */
 export function clearRuns(): void {
   runsEnd = RUNS;
   queueEnd = QUEUE;
+  mixedEnd = MIXED;
+}
+
+/** The tables at τ = 1 are for an inverse scale a little beyond the last. */
+const BEYOND: f32 = 1.001;
+
+/** Call it before the first super-block. */
+export function prepareTaus(trials: u32): void {
+  const unit: f32 = <f32>32768 / (BEYOND * <f32>(trials - 1));
+  for (let t: u32 = 0; t < trials; t++) store<i16>(<usize>t << 1, <i16>nearest<f32>(<f32>t * unit), TAUS);
 }
 
 /** An offset in INVERSES or SCALES. */
@@ -69,7 +97,8 @@ function trialAt(sub: usize, trial: u32): usize {
  */
 export function addGroups(lattice: usize, group: usize, sub: usize, trials: u32, span: f32, sane: bool): void {
   const x = group << 5;
-  const highest = load<f32>(trialAt(sub, trials - 1), INVERSES);
+  const lowest = load<f32>(trialAt(sub, 0), INVERSES);
+  const highest = highestOf(sub, trials);
   const first = sane && fixGroup(group, x, highest);
   const second = sane && fixGroup(group + 1, x + 32, highest);
   store<u8>(group, <u8>!first, EXHAUSTED);
@@ -78,9 +107,29 @@ export function addGroups(lattice: usize, group: usize, sub: usize, trials: u32,
   if (!second) exhaust(lattice, group + 1, sub, trials);
   if (first || second) {
     const starts = findBreaks(group, sub, x, trials, span);
-    if (first) addRuns(lattice, group, starts & 0xffff, 0, trials);
-    if (second) addRuns(lattice, group + 1, starts >> 16, 64, trials);
+    if (first) {
+      fixTables(group, lowest, highest);
+      addRuns(lattice, group, starts & 0xffff, 0, trials);
+    }
+    if (second) {
+      fixTables(group + 1, lowest, highest);
+      addRuns(lattice, group + 1, starts >> 16, 64, trials);
+    }
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function highestOf(sub: usize, trials: u32): f32 {
+  const lowest = load<f32>(trialAt(sub, 0), INVERSES);
+  return lowest + BEYOND * (load<f32>(trialAt(sub, trials - 1), INVERSES) - lowest);
+}
+
+function fixTables(group: usize, lowest: f32, highest: f32): void {
+  const fixed = FIXED + group * FIXED_BYTES;
+  const tables = TABLES + group * TABLES_BYTES;
+  makeTables(fixed, lowest, tables);
+  makeTables(fixed, highest, tables + 64);
 }
 
 /** All trials of a group one by one. */
@@ -112,7 +161,7 @@ function addRuns(lattice: usize, group: usize, start: u32, steps: usize, trials:
     store<u32>(run, <u32>group | (t << 8) | ((next - 1) << 16), GROUP);
     const won = (place & 0x3ff) | ON_GRID_BIT | UNIQUE_BIT; // if it is on the grid
     store<u32>(run, won | (won << 16), FIRST_WINNER);
-    store<u16>(run, <u16>(next - 1), SPLIT);
+    store<u32>(run, next - 1, SPLIT);
     store<u32>(queue, <u32>run);
     queue += (~place >> 31) << 2;
     run += RUN;
@@ -204,14 +253,18 @@ function passes(group: usize, i: usize, t: u32): void {
  * @param shift log2 of the groups of a sub-block
  */
 export function searchRuns(lattice: usize, shift: usize): void {
-  const refined = searchEnds(lattice, shift);
-  for (let r = REFINED; r < refined; r += 4) refine(lattice, shift, <usize>load<u32>(r));
+  const pruned = shellsOf(lattice) > 1;
+  for (let q = QUEUE; q < queueEnd; q += 4) {
+    const run = <usize>load<u32>(q);
+    if (pruned && isClose(shift, run)) store<u8>(run, DOUBTFUL, KIND);
+    else searchRun(lattice, shift, run);
+  }
   for (let run = RUNS; run < runsEnd; run += RUN) {
     const row = WINNERS + <usize>load<u8>(run, GROUP) * WINNERS_BYTES;
     if (load<u8>(run, KIND) == PLAIN) {
       fill(row + (<usize>load<u8>(run, FIRST_TRIAL) << 1), load<u16>(run, FIRST_WINNER));
-      fill(row + (<usize>load<u16>(run, SPLIT) << 1), load<u16>(run, LAST_WINNER));
-    } else searchSingly(lattice, shift, run, row);
+      fill(row + (<usize>load<u32>(run, SPLIT) << 1), load<u16>(run, LAST_WINNER));
+    } else fillSeveral(lattice, shift, run, row);
   }
 }
 
@@ -225,118 +278,116 @@ function fill(at: usize, winner: u16): void {
   v128.store(at, splat, 32);
 }
 
-/** Searches two trials of a run. */
+/** Whether thresholds are close at either end of a run. */
 // @ts-ignore: decorator
 @inline
-function searchTrials(lattice: usize, shift: usize, run: usize, a: u32, b: u32): u64 {
+function isClose(shift: usize, run: usize): bool {
   const group = <usize>load<u8>(run, GROUP);
-  const at = trialAt(group >> shift, a);
-  const bt = trialAt(group >> shift, b);
-  return searchTwo(
-    lattice,
-    load<u32>(run, PLACE),
-    group,
-    load<f32>(at, INVERSES),
-    load<f32>(at, SCALES),
-    load<f32>(bt, INVERSES),
-    load<f32>(bt, SCALES),
-  );
-}
-
-// @ts-ignore: decorator
-@inline
-function isClose(shift: usize, run: usize, a: u32, b: u32): bool {
-  const group = <usize>load<u8>(run, GROUP);
+  const sub = group >> shift;
   return hasClose(
     FIXED + group * FIXED_BYTES,
-    load<f32>(trialAt(group >> shift, a), INVERSES),
-    load<f32>(trialAt(group >> shift, b), INVERSES),
+    load<f32>(trialAt(sub, load<u8>(run, FIRST_TRIAL)), INVERSES),
+    load<f32>(trialAt(sub, load<u8>(run, LAST_TRIAL)), INVERSES),
   );
 }
 
-/** The first and last trials of all runs. Returns the end of a list of those that need more. */
-function searchEnds(lattice: usize, shift: usize): usize {
-  const pruned = shellsOf(lattice) > 1;
-  let refined = REFINED;
-  for (let q = QUEUE; q < queueEnd; q += 4) {
-    const run = <usize>load<u32>(q);
-    const a = <u32>load<u8>(run, FIRST_TRIAL);
-    const b = <u32>load<u8>(run, LAST_TRIAL);
-    if (pruned && isClose(shift, run, a, b)) {
-      store<u8>(run, DOUBTFUL, KIND);
-      continue;
-    }
-    const found = searchTrials(lattice, shift, run, a, b);
-    const first = <u32>(found >> 8) & 0xffff;
-    const last = <u32>(found >> 40);
-    store<u32>(run, first | (last << 16), FIRST_WINNER);
-    const c = a + <u32>(crossing(<u32>found & 255, <u32>(found >> 32) & 255) * <f32>(b - a));
-    store<u16>(run, <u16>c, CHANGE);
-    store<u32>(refined, <u32>run);
-    refined += (<usize>(b - a > 1) & <usize>(first != last || !(first & UNIQUE_BIT))) << 2;
-  }
-  return refined;
+/** Searches two trials of the run whose list was looked up last. */
+// @ts-ignore: decorator
+@inline
+function searchTwo(lattice: usize, shift: usize, run: usize, a: u32, b: u32): u64 {
+  const group = <usize>load<u8>(run, GROUP);
+  return compareTwo(
+    lattice,
+    load<u32>(run, PLACE),
+    group << 5,
+    load<i16>(<usize>a << 1, TAUS),
+    load<i16>(<usize>b << 1, TAUS),
+    load<f32>(trialAt(group >> shift, a), SCALES),
+    load<f32>(trialAt(group >> shift, b), SCALES),
+  );
 }
 
-/** The trial c to search next between a and b, and the one after it unless that is b. */
+function searchRun(lattice: usize, shift: usize, run: usize): void {
+  const place = load<u32>(run, PLACE);
+  const tables = TABLES + <usize>load<u8>(run, GROUP) * TABLES_BYTES;
+  const list = listAt(lattice, place);
+  lookUp(list, list + LIST_BLOCK * <usize>(((place & 255) + 15) >> 4), tables, tables + 64);
+  const a = <u32>load<u8>(run, FIRST_TRIAL);
+  const b = <u32>load<u8>(run, LAST_TRIAL);
+  const found = searchTwo(lattice, shift, run, a, b);
+  const first = <u32>(found >> 8) & 0xffff;
+  const last = <u32>(found >> 40);
+  store<u32>(run, first | (last << 16), FIRST_WINNER);
+  if (b - a > 1 && (first != last || !(first & UNIQUE_BIT))) refine(lattice, shift, run, found);
+}
+
+/** Two winners: searches where the one is expected to follow the other. */
+function refine(lattice: usize, shift: usize, run: usize, ends: u64): void {
+  const a = <u32>load<u8>(run, FIRST_TRIAL);
+  const b = <u32>load<u8>(run, LAST_TRIAL);
+  const first = <u32>(ends >> 8) & 0xffff;
+  const last = <u32>(ends >> 40);
+  const c = inside(a, b, a + <u32>(crossing(<u32>ends & 255, <u32>(ends >> 32) & 255) * <f32>(b - a)));
+  const d = min(c + 1, b - 1);
+  const found = searchTwo(lattice, shift, run, c, d);
+  const atC = <u32>(found >> 8) & 0xffff;
+  const atD = <u32>(found >> 40);
+  if (first & last & atC & atD & UNIQUE_BIT) {
+    let split: u32 = 0;
+    if (atC == first && atD == last) split = d;
+    else if (atD == first && d + 1 == b) split = b;
+    else if (atC == last && c == a + 1) split = c;
+    if (split) {
+      store<u32>(run, split, SPLIT);
+      return;
+    }
+  }
+  const row = mixedEnd - (<usize>a << 1);
+  mixedEnd += 48;
+  store<u8>(run, SEVERAL, KIND);
+  store<u32>(run, <u32>row, SPLIT);
+  store<u16>(row + (<usize>a << 1), <u16>first);
+  store<u16>(row + (<usize>b << 1), <u16>last);
+  store<u16>(row + (<usize>c << 1), <u16>atC);
+  store<u16>(row + (<usize>d << 1), <u16>atD);
+  searchBetween(lattice, shift, run, row, a, c);
+  searchBetween(lattice, shift, run, row, d, b);
+}
+
+/** The trial to search between a and b, at least one from a and two from b, where there are so many. */
 // @ts-ignore: decorator
 @inline
 function inside(a: u32, b: u32, c: u32): u32 {
   return <u32>max<i32>(a + 1, min<i32>(c, b - 2));
 }
 
-/** Two winners: searches where the one is expected to follow the other. */
-// @ts-ignore: decorator
-@inline
-function refine(lattice: usize, shift: usize, run: usize): void {
-  const a = <u32>load<u8>(run, FIRST_TRIAL);
-  const b = <u32>load<u8>(run, LAST_TRIAL);
-  const c = inside(a, b, load<u16>(run, CHANGE));
-  const d = min(c + 1, b - 1);
-  const found = searchTrials(lattice, shift, run, c, d);
-  const atC = <u32>(found >> 8) & 0xffff;
-  const atD = <u32>(found >> 40);
-  const first = <u32>load<u16>(run, FIRST_WINNER);
-  const last = <u32>load<u16>(run, LAST_WINNER);
-  let split: u32 = 0;
-  if (first & last & atC & atD & UNIQUE_BIT) {
-    if (atC == first && atD == last) split = d;
-    else if (atD == first && d + 1 == b) split = b;
-    else if (atC == last && c == a + 1) split = c;
-  }
-  if (split) store<u16>(run, <u16>split, SPLIT);
-  else store<u8>(run, MIXED, KIND);
-}
-
-/** A run that is neither: trial by trial. */
-function searchSingly(lattice: usize, shift: usize, run: usize, row: usize): void {
-  const a = <u32>load<u8>(run, FIRST_TRIAL);
-  const b = <u32>load<u8>(run, LAST_TRIAL);
-  if (load<u8>(run, KIND) == DOUBTFUL) {
-    const group = <usize>load<u8>(run, GROUP);
-    for (let t = a; t <= b; t++) store<u16>(row + (<usize>t << 1), exhaustTrial(lattice, group, group >> shift, t));
-    return;
-  }
-  store<u16>(row + (<usize>a << 1), load<u16>(run, FIRST_WINNER));
-  store<u16>(row + (<usize>b << 1), load<u16>(run, LAST_WINNER));
-  searchBetween(lattice, shift, run, row, a, b, load<u16>(run, CHANGE));
-}
-
 /** Finds the winners of the trials between two that are done. */
-function searchBetween(lattice: usize, shift: usize, run: usize, row: usize, a: u32, b: u32, change: u32): void {
+function searchBetween(lattice: usize, shift: usize, run: usize, row: usize, a: u32, b: u32): void {
   if (b - a < 2) return;
   const won = load<u16>(row + (<usize>a << 1));
   if (won == load<u16>(row + (<usize>b << 1)) && (won & <u16>UNIQUE_BIT)) {
     for (let t = a + 1; t < b; t++) store<u16>(row + (<usize>t << 1), won);
     return;
   }
-  const c = inside(a, b, change);
+  const c = inside(a, b, (a + b) >> 1);
   const d = min(c + 1, b - 1);
-  const found = searchTrials(lattice, shift, run, c, d);
+  const found = searchTwo(lattice, shift, run, c, d);
   store<u16>(row + (<usize>c << 1), <u16>(found >> 8));
   store<u16>(row + (<usize>d << 1), <u16>(found >> 40));
-  searchBetween(lattice, shift, run, row, a, c, (a + c) >> 1);
-  searchBetween(lattice, shift, run, row, d, b, (d + b) >> 1);
+  searchBetween(lattice, shift, run, row, a, c);
+  searchBetween(lattice, shift, run, row, d, b);
+}
+
+/** Writes the winners of a run that was searched trial by trial, or does so now. */
+function fillSeveral(lattice: usize, shift: usize, run: usize, row: usize): void {
+  const a = <usize>load<u8>(run, FIRST_TRIAL);
+  const b = <usize>load<u8>(run, LAST_TRIAL);
+  if (load<u8>(run, KIND) == SEVERAL) {
+    memory.copy(row + (a << 1), <usize>load<u32>(run, SPLIT) + (a << 1), (b - a + 1) << 1);
+    return;
+  }
+  const group = <usize>load<u8>(run, GROUP);
+  for (let t = a; t <= b; t++) store<u16>(row + (t << 1), exhaustTrial(lattice, group, group >> shift, <u32>t));
 }
 
 /**
@@ -370,7 +421,7 @@ export function searchFitted(
       )
         return won & ~UNIQUE_BIT;
     }
-    highest = load<f32>(inverses + (<usize>(trials - 1) << 2));
+    highest = highestOf(sub, trials);
   }
   const x = group << 5;
   const splat = f32x4.splat(inverse);
@@ -387,5 +438,8 @@ export function searchFitted(
   if (place & ON_GRID) return (place & 0xffff) | ON_GRID_BIT;
   if (shellsOf(lattice) > 1 && hasClose(FIXED + group * FIXED_BYTES, inverse, inverse))
     return nearestOfAll(lattice, x, inverse, scale);
-  return <u32>(searchTwo(lattice, place, group, inverse, scale, inverse, scale) >> 8) & 0xffff & ~UNIQUE_BIT;
+  makeTables(FIXED + group * FIXED_BYTES, inverse, FITTED);
+  const list = listAt(lattice, place);
+  lookUp(list, list + LIST_BLOCK * <usize>(((place & 255) + 15) >> 4), FITTED, FITTED);
+  return <u32>(compareTwo(lattice, place, x, 0, 0, scale, scale) >> 8) & 0xffff & ~UNIQUE_BIT;
 }

@@ -26,7 +26,6 @@ export const BREAKS: usize = 0x6400; // u32: bit t: trial t rounds to another po
 export const EXHAUSTED: usize = 0x6480; // u8: whether its trials were searched one by one
 
 export const STEPS: usize = 0x6500; // 2 × 32 u16, per trial: what the number of a group's point grows by
-export const TABLES: usize = 0x6600; // 10 vectors: costs of pairs of coordinates at two scales
 export const SCORES: usize = 0x6700; // 4 vectors per list block, 9 blocks at most
 
 // The distinct combinations of winners of one sub-block.
@@ -43,4 +42,9 @@ export const SIGNS: usize = 0x6d80; // 32 bytes
 // Up to 32 · 19 runs of trials: see two-bit-runs.ts.
 export const RUNS: usize = 0x7000; // 16 bytes each
 export const QUEUE: usize = 0x9800; // u32 each: those that must be searched
-export const REFINED: usize = 0xa400; // u32 each: those that must be searched again
+export const MIXED: usize = 0xa400; // 24 u16 each: winners of runs that have more than two
+
+export const TABLES: usize = 0xd000; // per group 8 vectors: costs of pairs of coordinates at two scales; 33 groups
+export const TABLES_BYTES: usize = 128;
+export const SUMS: usize = 0xe100; // 4 vectors per list block: see two-bit-search.ts
+export const TAUS: usize = 0xe400; // i16 per trial: see two-bit-search.ts

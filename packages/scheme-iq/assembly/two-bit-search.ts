@@ -9,24 +9,29 @@
 // Scores. Let y = x / scale. Relative to a point all of 3s, D(q) / (4 scale²) changes in each coordinate by w (y − 2)
 // at 1, by nothing at 3, by w (4 − y) at 5. These costs, with W = K w for w, are added for pairs of coordinates and
 // rounded to integers: a table per pair of eight entries of 16 bits, the ninth, (3, 3), being 0. One swizzle looks up
-// eight candidates. The sum over the pairs, less the sum of the smallest costs of each coordinate, is the score:
-// what q costs beyond the point that y rounds to, from 0 to Σ W β, β = max(6, |2 y − 6|) being the most that a
-// coordinate can cost beyond its smallest. K = 65000 / Σ w β, β with the y of the smallest trial scale, keeps scores
-// within 16 bits, and sums may wrap on the way.
+// eight places of a list. The sum over the pairs, less that of the point that y rounds to, is the score: what q costs
+// beyond that point, from 0 to Σ W β, β = max(6, |2 y − 6|) being the most that a coordinate can cost beyond its smallest.
+// K = 65000 / Σ w β, β with the y of the smallest scale, keeps scores within 16 bits; sums may wrap on the way.
 //
-// Error. Rounding moves a score by at most 4 · ½, the difference of two by 4. llama.cpp's D̂ differs from D by at most
-// u (10 |ρ| + 11 ρ²) w scale² in each coordinate, u = 2⁻²⁴, ρ = q − y: one rounding of scale · q, which ρ sees
-// magnified by q / |ρ| ≤ 5 / |ρ|, twice, and 11 roundings of the term or of sums that contain it. In units of the score
-// that is W u (10 |ρ| + 11 ρ²) / 4. With |ρ| ≤ |y − 3| + 2 ≤ 5 β / 6, with |y| ≤ FAR = 30 and so |ρ| ≤ 35, and with
-// Σ W β ≤ 65000, the sum over the coordinates is below 2.75 u · 35 · 54167 + 2.5 u · 54167 < 0.33. The costs are computed
-// in single precision from the inverse of the scale, itself rounded: less than 10 u Σ W (|y| + 4) < 0.06. So if two
-// scores differ by 5 > 4 + 2 · 0.33 + 2 · 0.06, D̂ differs in the same direction. All candidates within TIE = 4 of the
-// smallest score are compared as llama.cpp does it. Underflow: one unit of the score is 4 scale² / K of D, which
-// `fixGroup` keeps above 1e-30, where the smallest subnormal is 1.4e-45; overflow likewise.
+// Trials. Sums are linear in 1 / scale. They are looked up at the first trial and just beyond the last, τ = 0 and 1, and
+// interpolated in between. From end to end y grows by less than 0.31 y, a sum by less than Σ W 0.31 |y| < 21000 (β is
+// never less than |y|), so that the difference is a signed number of 16 bits.
+//
+// Error. Rounding moves a sum by at most 4 · ½ at both ends and so in between, interpolation by another ½ and, τ being
+// rounded to a multiple of 2⁻¹⁵, by 21000 · 2⁻¹⁶ < 0.33: two differ by 5.66 at most from what they should. llama.cpp's D̂
+// differs from D by at most u (10 |ρ| + 11 ρ²) w scale² in each coordinate, u = 2⁻²⁴, ρ = q − y: one rounding of
+// scale · q, which ρ sees magnified by q / |ρ| ≤ 5 / |ρ|, twice, and 11 roundings of the term or of sums that contain it.
+// In units of the score that is W u (10 |ρ| + 11 ρ²) / 4. With |ρ| ≤ |y − 3| + 2 ≤ 5 β / 6, with |y| ≤ FAR = 30 and so
+// |ρ| ≤ 35, and with Σ W β ≤ 65000, the sum over the coordinates is below 2.75 u · 35 · 54167 + 2.5 u · 54167 < 0.33. The
+// costs are computed in single precision from the inverse of the scale, itself rounded, and τ supposes exact trials: less
+// than 20 u Σ W (|y| + 4) < 0.13. So if two scores differ by 7 > 5.66 + 2 · 0.33 + 2 · 0.13, D̂ differs in the same
+// direction. All candidates within TIE = 6 of the smallest score are compared as llama.cpp does it. Underflow: one unit
+// of the score is 4 scale² / K of D, which `fixGroup` keeps above 1e-30, where the smallest subnormal is 1.4e-45;
+// overflow likewise.
 //
 // Left-out candidates (two-bit-lattice.ts). Candidate b crosses all thresholds from the point that a crosses, and more.
 // Each further threshold, 2 or 4 in one coordinate, costs W |y − 2| or W |y − 4|. If these are at least 1 the difference
-// of D exceeds the error of D̂, 2 · 0.33 + 2 · 0.06. Sums of levels are even for all entries of the two codebooks that are
+// of D exceeds the error of D̂, 2 · 0.33 + 2 · 0.13. Sums of levels are even for all entries of the two codebooks that are
 // searched in two shells, so b crosses two more thresholds at least: only where two of the sixteen thresholds of a group
 // cost less than CLOSE = 1 are all candidates compared (`nearestOfAll`).
 //
@@ -35,9 +40,9 @@
 // in between; if a threshold costs less than CLOSE in between, it does so at one end.
 import { nearestInt } from "@fewbit/assembly";
 import { LISTED, LISTS, LIST_BLOCK, MASKS, NEAREST, ON_GRID, ROWS, entriesAt, measure, numberOf, shellsOf, sizeOf } from "./two-bit-lattice";
-import { FIXED, FIXED_BYTES, ON_GRID_BIT, ROOT, SCORES, TABLES, UNIQUE_BIT, X } from "./two-bit-scratch";
+import { FIXED, FIXED_BYTES, ON_GRID_BIT, ROOT, SCORES, SUMS, UNIQUE_BIT, X } from "./two-bit-scratch";
 
-const TIE: i32 = 4;
+const TIE: i32 = 6;
 const CLOSE: f32 = 1;
 /** Beyond this |x / scale| everything is compared as llama.cpp does it. */
 export const FAR: f32 = 30;
@@ -48,6 +53,8 @@ export const NONE: u32 = 0xffffffff;
 const MAGIC: usize = memory.data<f32>([12582912, 12582912, 12582912, 12582912], 16);
 const LOW_HALVES: usize = memory.data<u32>([0xffff, 0xffff, 0xffff, 0xffff], 16);
 const EVEN_NIBBLES: usize = memory.data<u32>([0x1e1e1e1e, 0x1e1e1e1e, 0x1e1e1e1e, 0x1e1e1e1e], 16);
+const EIGHT: usize = memory.data<u16>([8, 8, 8, 8, 8, 8, 8, 8], 16);
+const FIRST_LANE: usize = memory.data<u16>([0xffff, 0, 0, 0, 0, 0, 0, 0], 16);
 const ODD_BYTES: usize = memory.data<u16>([0x100, 0x100, 0x100, 0x100, 0x100, 0x100, 0x100, 0x100], 16);
 
 /** D̂ of one entry. */
@@ -131,9 +138,6 @@ export function fixGroup(group: usize, x: usize, highest: f32): bool {
   return true;
 }
 
-/** Bytes of the tables of one scale. */
-const TABLES_BYTES: usize = 5 * 16;
-
 /** The low halves of numbers rounded by `magic`, of a in the lower, of b in the upper lanes. */
 // @ts-ignore: decorator
 @inline
@@ -146,12 +150,10 @@ function integers(a: v128, b: v128, magic: v128, low: v128): v128 {
  *
  *   i16     0       1       2       3       4       5       6       7
  *   levels  (0, 1)  (1, 0)  (0, 0)  (0, 2)  (2, 1)  (1, 2)  (2, 2)  (2, 0)
- *
- * and a fifth vector: what to add to all sums of them, 8 less the sum of the smallest costs.
  */
 // @ts-ignore: decorator
 @inline
-function makeTables(fixed: usize, inverse: f32, tables: usize): void {
+export function makeTables(fixed: usize, inverse: f32, tables: usize): void {
   const magic = v128.load(MAGIC);
   const low = v128.load(LOW_HALVES);
   const splat = f32x4.splat(inverse);
@@ -177,12 +179,6 @@ function makeTables(fixed: usize, inverse: f32, tables: usize): void {
   v128.store(tables, v128.shuffle<i64>(zeros01, twos01, 1, 3), 16);
   v128.store(tables, v128.shuffle<i64>(zeros23, twos23, 0, 2), 32);
   v128.store(tables, v128.shuffle<i64>(zeros23, twos23, 1, 3), 48);
-  const zero = f32x4.splat(0);
-  let least = f32x4.add(f32x4.pmin(f32x4.pmin(a0, b0), zero), f32x4.pmin(f32x4.pmin(a1, b1), zero));
-  least = f32x4.add(least, v128.shuffle<i32>(least, least, 2, 3, 0, 1));
-  least = f32x4.add(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
-  const halves = v128.and(f32x4.add(least, magic), low);
-  v128.store(tables, i16x8.sub(i16x8.splat(8), v128.or(halves, i32x4.shl(halves, 16))), 64);
 }
 
 /** Whether more than one threshold costs less than CLOSE at one of two scales. */
@@ -207,78 +203,66 @@ function closeThresholds(fixed: usize, inverse: f32): u32 {
 
 
 /**
- * Scores the candidates of a list at the scales of two trials, which may be the same.
- * Leaves the scores in SCORES: sixteen u16 of trial a, sixteen of trial b, for each list block.
- * @returns the smallest of trial a in the low, of trial b in the high half
+ * Looks up the places of a list. SUMS has, for each list block, sixteen sums at the first scale, and sixteen differences
+ * from there to the second.
  */
-function scoreTwo(list: usize, end: usize, fixed: usize, a: f32, b: f32): v128 {
-  makeTables(fixed, a, TABLES);
-  makeTables(fixed, b, TABLES + TABLES_BYTES);
+export function lookUp(list: usize, end: usize, first: usize, second: usize): void {
   const odd = v128.load(ODD_BYTES);
   const even = v128.load(EVEN_NIBBLES);
-  const baseA = v128.load(TABLES, 64);
-  const baseB = v128.load(TABLES, TABLES_BYTES + 64);
-  let leastA = i16x8.splat(-1);
-  let leastB = i16x8.splat(-1);
-  for (let out = SCORES; list < end; list += LIST_BLOCK, out += 64) {
+  for (let out = SUMS; list < end; list += LIST_BLOCK, out += 64) {
     const codes01 = v128.load(list);
     const codes23 = v128.load(list, 16);
     let codes = v128.and(i16x8.shl(codes01, 1), even);
     let low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     let high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
-    let table = v128.load(TABLES, 0);
-    let a0 = i16x8.add(baseA, i8x16.swizzle(table, low));
-    let a1 = i16x8.add(baseA, i8x16.swizzle(table, high));
-    table = v128.load(TABLES, TABLES_BYTES);
-    let b0 = i16x8.add(baseB, i8x16.swizzle(table, low));
-    let b1 = i16x8.add(baseB, i8x16.swizzle(table, high));
+    let table = v128.load(first);
+    let a0 = i8x16.swizzle(table, low);
+    let a1 = i8x16.swizzle(table, high);
+    table = v128.load(second);
+    let b0 = i8x16.swizzle(table, low);
+    let b1 = i8x16.swizzle(table, high);
 
     codes = v128.and(i16x8.shr_u(codes01, 3), even);
     low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
-    table = v128.load(TABLES, 16);
+    table = v128.load(first, 16);
     a0 = i16x8.add(a0, i8x16.swizzle(table, low));
     a1 = i16x8.add(a1, i8x16.swizzle(table, high));
-    table = v128.load(TABLES, TABLES_BYTES + 16);
+    table = v128.load(second, 16);
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
     codes = v128.and(i16x8.shl(codes23, 1), even);
     low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
-    table = v128.load(TABLES, 32);
+    table = v128.load(first, 32);
     a0 = i16x8.add(a0, i8x16.swizzle(table, low));
     a1 = i16x8.add(a1, i8x16.swizzle(table, high));
-    table = v128.load(TABLES, TABLES_BYTES + 32);
+    table = v128.load(second, 32);
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
     codes = v128.and(i16x8.shr_u(codes23, 3), even);
     low = v128.or(i8x16.shuffle(codes, codes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd);
     high = v128.or(i8x16.shuffle(codes, codes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd);
-    table = v128.load(TABLES, 48);
+    table = v128.load(first, 48);
     a0 = i16x8.add(a0, i8x16.swizzle(table, low));
     a1 = i16x8.add(a1, i8x16.swizzle(table, high));
-    table = v128.load(TABLES, TABLES_BYTES + 48);
+    table = v128.load(second, 48);
     b0 = i16x8.add(b0, i8x16.swizzle(table, low));
     b1 = i16x8.add(b1, i8x16.swizzle(table, high));
 
     v128.store(out, a0);
     v128.store(out, a1, 16);
-    v128.store(out, b0, 32);
-    v128.store(out, b1, 48);
-    leastA = i16x8.min_u(leastA, i16x8.min_u(a0, a1));
-    leastB = i16x8.min_u(leastB, i16x8.min_u(b0, b1));
+    v128.store(out, i16x8.sub(b0, a0), 32);
+    v128.store(out, i16x8.sub(b1, a1), 48);
   }
-  let least = i16x8.min_u(v128.shuffle<i64>(leastA, leastB, 0, 2), v128.shuffle<i64>(leastA, leastB, 1, 3));
-  least = i16x8.min_u(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
-  return i16x8.min_u(least, i32x4.shr_u(least, 16)); // the low halves of each word hold it
 }
 
 /** The address of a list's first block, from NEAREST. */
 // @ts-ignore: decorator
 @inline
-function listAt(lattice: usize, place: u32): usize {
+export function listAt(lattice: usize, place: u32): usize {
   return lattice + LISTS + LIST_BLOCK * <usize>(place >> 8);
 }
 
@@ -343,31 +327,72 @@ function nearestOfClose(
 }
 
 /**
- * The winners among the candidates of a point at two scales, the results in the halves of 64 bits:
+ * The winners among what was looked up last, at two scales, the results in the halves of 64 bits:
  *
  *   bit     63 … 40 and 31 … 8                              39 … 32 and 7 … 0
  *           entry, with UNIQUE_BIT if it wins by a margin   its place in the list
+ *
+ * @param place of NEAREST
+ * @param a τ of the first scale in 15 bits, b of the second
  */
-export function searchTwo(
+export function compareTwo(
   lattice: usize,
   place: u32,
-  group: usize,
-  inverseA: f32,
+  x: usize,
+  a: i16,
+  b: i16,
   scaleA: f32,
-  inverseB: f32,
   scaleB: f32,
 ): u64 {
   const list = listAt(lattice, place);
   const count = place & 255;
-  const x = group << 5;
-  const end = list + LIST_BLOCK * <usize>((count + 15) >> 4);
-  const least = scoreTwo(list, end, FIXED + group * FIXED_BYTES, inverseA, inverseB);
-  const a = winner(lattice, list, count, SCORES, i16x8.extract_lane_u(least, 0), x, scaleA);
-  const b = winner(lattice, list, count, SCORES + 32, i16x8.extract_lane_u(least, 4), x, scaleB);
-  return <u64>a | (<u64>b << 32);
+  const tauA = i16x8.splat(a);
+  const tauB = i16x8.splat(b);
+  let from = v128.load(SUMS);
+  let by = v128.load(SUMS, 32);
+  let a0 = i16x8.add(from, i16x8.q15mulr_sat_s(by, tauA));
+  let b0 = i16x8.add(from, i16x8.q15mulr_sat_s(by, tauB));
+  const eight = v128.load(EIGHT);
+  const baseA = i16x8.sub(v128.shuffle<i16>(a0, a0, 0, 0, 0, 0, 0, 0, 0, 0), eight);
+  const baseB = i16x8.sub(v128.shuffle<i16>(b0, b0, 0, 0, 0, 0, 0, 0, 0, 0), eight);
+  const point = v128.load(FIRST_LANE); // takes no part
+  a0 = v128.or(i16x8.sub(a0, baseA), point);
+  b0 = v128.or(i16x8.sub(b0, baseB), point);
+  from = v128.load(SUMS, 16);
+  by = v128.load(SUMS, 48);
+  let a1 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauA)), baseA);
+  let b1 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauB)), baseB);
+  v128.store(SCORES, a0);
+  v128.store(SCORES, a1, 16);
+  v128.store(SCORES, b0, 32);
+  v128.store(SCORES, b1, 48);
+  let leastA = i16x8.min_u(a0, a1);
+  let leastB = i16x8.min_u(b0, b1);
+  for (let at: usize = 64, end = <usize>count << 2; at < end; at += 64) {
+    from = v128.load(at, SUMS);
+    by = v128.load(at, SUMS + 32);
+    a0 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauA)), baseA);
+    b0 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauB)), baseB);
+    from = v128.load(at, SUMS + 16);
+    by = v128.load(at, SUMS + 48);
+    a1 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauA)), baseA);
+    b1 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauB)), baseB);
+    v128.store(at, a0, SCORES);
+    v128.store(at, a1, SCORES + 16);
+    v128.store(at, b0, SCORES + 32);
+    v128.store(at, b1, SCORES + 48);
+    leastA = i16x8.min_u(leastA, i16x8.min_u(a0, a1));
+    leastB = i16x8.min_u(leastB, i16x8.min_u(b0, b1));
+  }
+  let least = i16x8.min_u(v128.shuffle<i64>(leastA, leastB, 0, 2), v128.shuffle<i64>(leastA, leastB, 1, 3));
+  least = i16x8.min_u(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
+  least = i16x8.min_u(least, i32x4.shr_u(least, 16)); // the low halves of each word hold it
+  const wonA = winner(lattice, list, count, SCORES, i16x8.extract_lane_u(least, 0), x, scaleA);
+  const wonB = winner(lattice, list, count, SCORES + 32, i16x8.extract_lane_u(least, 4), x, scaleB);
+  return <u64>wonA | (<u64>wonB << 32);
 }
 
-/** After `searchTwo`, how far between the scales, from 0 to 1, candidate j at b overtakes candidate i at a. */
+/** After `compareTwo`, how far between the scales, from 0 to 1, candidate j at b overtakes candidate i at a. */
 export function crossing(i: u32, j: u32): f32 {
   const lead = scoreOf(j, 0) - scoreOf(i, 0);
   return lead / (lead + scoreOf(i, 32) - scoreOf(j, 32) + 1);

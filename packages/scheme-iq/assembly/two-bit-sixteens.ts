@@ -1,7 +1,7 @@
 // The sixteen sub-blocks of 16 weights of IQ2_XS and IQ2_S: 19 trial scales each, from the largest magnitude.
 import { bestTrial, fitScale } from "./two-bit-fit";
 import { largestLane } from "./two-bit-magnitudes";
-import { addGroups, clearRuns, searchFitted, searchRuns } from "./two-bit-runs";
+import { addGroups, clearRuns, prepareTaus, searchFitted, searchRuns } from "./two-bit-runs";
 import {
   DISTINCT,
   ENTRIES,
@@ -26,6 +26,7 @@ const FACTORS: usize = memory.data(20 * 4, 16);
 const SPANS: usize = memory.data(16 * 4, 16);
 
 export function prepareTrials(): void {
+  prepareTaus(TRIALS);
   for (let t: i32 = 0; t < 20; t++) store<f32>(FACTORS + (<usize>t << 2), <f32>5 + <f32>min(t - 9, 9) * <f32>0.1);
 }
 
