@@ -1,4 +1,4 @@
-// The process in which oracle-file.ts lets llama.cpp work: one request by message, one answer, end.
+// The process in which oracle-file.ts lets llama.cpp work: an answer for every message, until the parent disconnects.
 import koffi from "koffi";
 import { ggmlTypes, libraryPath, oracleFolder } from "./oracle.js";
 import type { KeyValue, OracleFileOptions, OracleFileRequest, OracleFileResult } from "./oracle-file.js";
@@ -97,7 +97,9 @@ function fields(options: OracleFileOptions): Record<string, unknown> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-function quantize({ input, output, ftype, options }: OracleFileRequest): OracleFileResult {
+let log = "";
+
+function load() {
   koffi.load(libraryPath("ggml-base"), { global: true });
   const ggml = koffi.load(libraryPath("ggml"), { global: true });
   const llama = koffi.load(libraryPath("llama"));
@@ -105,24 +107,30 @@ function quantize({ input, output, ftype, options }: OracleFileRequest): OracleF
   if (!version.includes(RELEASE))
     throw new Error(`llama.cpp is ${version}; the layouts here are those of ${RELEASE}.`);
 
-  let log = "";
   const collect = koffi.register((_level: number, text: string) => {
     log += text;
   }, koffi.pointer("ggml_log_callback"));
   llama.func("void llama_log_set(ggml_log_callback* callback, void* user)")(collect, null);
   ggml.func("void ggml_backend_load_all_from_path(const char* folder)")(oracleFolder);
+  return {
+    defaults: llama.func("llama_model_quantize_params llama_model_quantize_default_params()")(),
+    call: llama.func(
+      "uint32_t llama_model_quantize(const char* input, const char* output, const llama_model_quantize_params* params)",
+    ),
+  };
+}
 
-  const defaults = llama.func("llama_model_quantize_params llama_model_quantize_default_params()")();
-  const call = llama.func(
-    "uint32_t llama_model_quantize(const char* input, const char* output, const llama_model_quantize_params* params)",
-  );
+const { defaults, call } = load();
+
+function quantize({ input, output, ftype, options }: OracleFileRequest): OracleFileResult {
   const params = { ...defaults, ...fields(options), ftype };
+  log = "";
   const start = performance.now();
   const status = call(input, output, params) as number;
   const milliseconds = performance.now() - start;
   return { ok: status === 0, log, milliseconds, peakMemory: peakMemory() };
 }
 
-process.once("message", (request) => {
-  process.send!(quantize(request as OracleFileRequest), () => process.disconnect());
+process.on("message", (request) => {
+  process.send!(quantize(request as OracleFileRequest));
 });

@@ -1,6 +1,6 @@
 // llama.cpp's own quantizer on whole files. It runs in a process of its own: a failed assertion there ends that process
 // only, and its peak memory is its own.
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { GgmlType } from "./oracle.js";
@@ -55,7 +55,7 @@ export interface OracleFileResult {
   readonly log: string;
   /** Of the call alone, without starting the process. */
   readonly milliseconds: number;
-  /** Bytes: the most the process ever held, Node's own part included. */
+  /** Bytes: the most the process ever held, Node's own part and earlier requests included. */
   readonly peakMemory: number;
 }
 
@@ -67,40 +67,87 @@ export interface OracleFileRequest {
   readonly options: OracleFileOptions;
 }
 
-/**
- * Quantizes a GGUF file with llama.cpp. With `keepSplit` the output is a prefix, and llama.cpp appends
- * `-00001-of-00002.gguf`. The platform must have a prebuilt library (`oracleFolder`).
- * @throws where the child process died (llama.cpp aborted) before it could answer
- */
-export function oracleQuantizeFile(
+/** llama.cpp in a process of its own, started by the first request and used for all that follow. */
+export interface OracleProcess {
+  /**
+   * Quantizes a GGUF file, after whatever was asked for before. With `keepSplit` the output is a prefix, and llama.cpp
+   * appends `-00001-of-00002.gguf`. The platform must have a prebuilt library (`oracleFolder`).
+   * @throws where the process died (llama.cpp aborted) before it could answer; the next request starts another
+   */
+  quantize(
+    input: string,
+    output: string,
+    ftype: LlamaFtype,
+    options?: OracleFileOptions,
+  ): Promise<OracleFileResult>;
+  /** Ends the process once it has nothing to do. */
+  close(): void;
+}
+
+/** For many small models: a process takes longer to start than they take to quantize. */
+export function oracleProcess(): OracleProcess {
+  let running: { readonly child: ChildProcess; readonly waiting: Waiting[] } | undefined;
+
+  const start = () => {
+    const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+    const child = fork(fileURLToPath(new URL("./oracle-file-child.ts", import.meta.url)), {
+      execArgv: ["--import", tsx],
+      serialization: "advanced",
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
+    const waiting: Waiting[] = [];
+    let printed = "";
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        printed = (printed + text).slice(-4000);
+      });
+    // One thread answers one request after another: in the order of the requests.
+    child.on("message", (message) => waiting.shift()!.resolve(message as OracleFileResult));
+    child.on("error", (error) => {
+      for (const { reject } of waiting.splice(0)) reject(error);
+    });
+    child.on("close", (code, signal) => {
+      if (running?.child === child) running = undefined;
+      for (const { reject, input } of waiting.splice(0))
+        reject(new Error(`llama.cpp ended with ${signal ?? `exit status ${code}`} on ${input}:\n${printed}`));
+    });
+    return { child, waiting };
+  };
+
+  return {
+    quantize(input, output, ftype, options = {}) {
+      running ??= start();
+      const { child, waiting } = running;
+      const request: OracleFileRequest = { input, output, ftype: llamaFtypes[ftype], options };
+      return new Promise((resolve, reject) => {
+        waiting.push({ input, resolve, reject });
+        child.send(request);
+      });
+    },
+    close() {
+      running?.child.disconnect();
+      running = undefined;
+    },
+  };
+}
+
+interface Waiting {
+  readonly input: string;
+  readonly resolve: (result: OracleFileResult) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One request of `oracleProcess`, whose peak memory is therefore its own. */
+export async function oracleQuantizeFile(
   input: string,
   output: string,
   ftype: LlamaFtype,
   options: OracleFileOptions = {},
 ): Promise<OracleFileResult> {
-  const request: OracleFileRequest = { input, output, ftype: llamaFtypes[ftype], options };
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  const child = fork(fileURLToPath(new URL("./oracle-file-child.ts", import.meta.url)), {
-    execArgv: ["--import", tsx],
-    serialization: "advanced",
-    stdio: ["ignore", "pipe", "pipe", "ipc"],
-  });
-  return new Promise((resolve, reject) => {
-    let printed = "";
-    let result: OracleFileResult | undefined;
-    for (const stream of [child.stdout!, child.stderr!])
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        printed = (printed + text).slice(-4000);
-      });
-    child.on("message", (message) => {
-      result = message as OracleFileResult;
-    });
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (result) resolve(result);
-      else
-        reject(new Error(`llama.cpp ended with ${signal ?? `exit status ${code}`} on ${input}:\n${printed}`));
-    });
-    child.send(request);
-  });
+  const oracle = oracleProcess();
+  try {
+    return await oracle.quantize(input, output, ftype, options);
+  } finally {
+    oracle.close();
+  }
 }

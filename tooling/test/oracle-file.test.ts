@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { sharedFolder } from "../golden.js";
-import { type LlamaFtype, oracleFolder, oracleQuantizeFile } from "../oracle-file.js";
+import { type LlamaFtype, oracleFolder, oracleProcess, oracleQuantizeFile } from "../oracle-file.js";
 
 const golden = sharedFolder && `${sharedFolder}/golden-model`;
 const model = golden && `${golden}/tiny-bf16.gguf`;
@@ -65,5 +65,20 @@ describe.skipIf(reason !== "")(`llama.cpp on whole files${reason}`, () => {
   test("an abort of llama.cpp is an error that says where", async () => {
     const run = oracleQuantizeFile(model!, output, "Q4_0", { tokenEmbeddingType: "IQ2_XXS" });
     await expect(run).rejects.toThrow(/llama\.cpp ended with .*tiny-bf16\.gguf:\n.*imatrix != NULL/s);
+  });
+
+  test("one process answers many requests in their order, and one that aborted is replaced", async () => {
+    const oracle = oracleProcess();
+    const lines = (log: string, type: string) => log.match(new RegExp(`to ${type}`, "g"))?.length ?? 0;
+    const [a, b] = await Promise.all([
+      oracle.quantize(model!, output, "Q4_0", { threads: 1, pure: true }),
+      oracle.quantize(model!, output, "Q5_0", { threads: 1, pure: true }),
+    ]);
+    expect([lines(a.log, "q4_0"), lines(a.log, "q5_0")]).toEqual([16, 0]);
+    expect([lines(b.log, "q4_0"), lines(b.log, "q5_0")]).toEqual([0, 16]);
+    const dying = oracle.quantize(model!, output, "Q4_0", { tokenEmbeddingType: "IQ2_XXS" });
+    await expect(dying).rejects.toThrow(/llama\.cpp ended with/);
+    expect((await oracle.quantize(model!, output, "Q8_0", { threads: 1 })).ok).toBe(true);
+    oracle.close();
   });
 });

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openModel } from "@fewbit/core/node";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sharedFolder } from "../../../tooling/golden.js";
 import {
   type KeyValue,
@@ -13,7 +13,7 @@ import {
   llamaFtypes,
   type OracleFileOptions,
   oracleFolder,
-  oracleQuantizeFile,
+  oracleProcess,
 } from "../../../tooling/oracle-file.js";
 import { loadRegistry } from "../src/plugins.js";
 import { runHere } from "./command-line.js";
@@ -56,9 +56,15 @@ const recipes: readonly LlamaFtype[] = [
   "MXFP4_MOE",
   "Q1_0",
   "Q2_0",
+  "IQ1_S",
+  "IQ1_M",
+  "IQ2_XXS",
+  "IQ2_XS",
+  "IQ4_NL",
+  "IQ4_XS",
 ];
 /** Those that cannot be made without an importance matrix. */
-const needImportance: readonly string[] = ["Q2_K_S"];
+const needImportance: readonly string[] = ["Q2_K_S", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS"];
 
 test("every recipe that llama.cpp has too is tried here, or needs a package that is not bundled", () => {
   const others = registry.recipes
@@ -127,6 +133,8 @@ const reason = !skipLive
   : ` (skipped: ${oracleFolder === undefined ? "no prebuilt llama.cpp for this platform" : "no tooling/fixture/stories.gguf"})`;
 
 describe.skipIf(skipLive)(`the library itself${reason}`, () => {
+  const oracle = oracleProcess();
+  afterAll(() => oracle.close());
   let importance: ReadonlyMap<string, Float32Array>;
 
   beforeAll(async () => {
@@ -153,7 +161,7 @@ describe.skipIf(skipLive)(`the library itself${reason}`, () => {
     // With keepSplit llama.cpp wants a prefix.
     const theirs = join(work, "theirs", options.keepSplit ? "out" : "out.gguf");
     const [answer] = await Promise.all([
-      oracleQuantizeFile(input, theirs, ftype, { threads: 1, ...options }),
+      oracle.quantize(input, theirs, ftype, { threads: 1, ...options }),
       fewbit("quantize", input, join(work, "ours", "out.gguf"), ...args),
     ]);
     expect(answer.ok, answer.log).toBe(true);

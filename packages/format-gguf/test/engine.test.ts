@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { ImportanceMatrix, MetadataEntry, Model } from "@fewbit/core";
 import { openFile } from "@fewbit/core/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { oracleFolder, oracleQuantizeFile } from "../../../tooling/oracle-file.js";
+import { oracleFolder, oracleProcess } from "../../../tooling/oracle-file.js";
 import { openGguf } from "../src/reader.js";
 import { recipes } from "../src/recipes.js";
 import { writer } from "../src/writer.js";
@@ -68,7 +68,11 @@ describe.skipIf(oracleFolder === undefined)("headers are those of llama.cpp", ()
     folder = mkdtempSync(join(tmpdir(), "fewbit-header-"));
     for (const [name, from] of Object.entries(models)) writeReference(join(folder, `${name}.gguf`), from);
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
+  const oracle = oracleProcess();
+  afterAll(() => {
+    oracle.close();
+    rmSync(folder, { recursive: true });
+  });
 
   const choices: Comparison = {
     options: {
@@ -107,7 +111,7 @@ describe.skipIf(oracleFolder === undefined)("headers are those of llama.cpp", ()
   ])(
     "%s %s %s",
     async (name, recipe, _, comparison) => {
-      const { ours, theirs, log } = await headers(join(folder, `${name}.gguf`), recipe, comparison);
+      const { ours, theirs, log } = await headers(oracle, join(folder, `${name}.gguf`), recipe, comparison);
       if (theirs === undefined) throw new Error(log);
       expect(theirs.subarray(0, ours.header.length)).toEqual(ours.header);
       expect(theirs.length).toBe(ours.size);
@@ -135,7 +139,7 @@ describe.skipIf(oracleFolder === undefined)("headers are those of llama.cpp", ()
     ).files;
 
     const out = join(folder, "split-out");
-    const { ok, log } = await oracleQuantizeFile(first, out, "Q4_K_M", { threads: 1, keepSplit: true });
+    const { ok, log } = await oracle.quantize(first, out, "Q4_K_M", { threads: 1, keepSplit: true });
     if (!ok) throw new Error(log);
     writer.fileNames(`${out}.gguf`, 2).forEach((name, file) => {
       const theirs = new Uint8Array(readFileSync(name));

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { ImportanceMatrix, MetadataEntry, Model, RecipeOptions, TensorInfo } from "@fewbit/core";
 import { openFile } from "@fewbit/core/node";
-import { type LlamaFtype, type OracleFileOptions, oracleQuantizeFile } from "../../../tooling/oracle-file.js";
+import type { LlamaFtype, OracleFileOptions, OracleProcess } from "../../../tooling/oracle-file.js";
 import { applyOverrides } from "../src/metadata.js";
 import { pruneLayers } from "../src/prune.js";
 import { openGguf } from "../src/reader.js";
@@ -45,7 +45,7 @@ export interface Comparison {
 }
 
 /** Both headers for one recipe; `undefined` where llama.cpp refuses, with its log. */
-export async function headers(path: string, id: string, comparison: Comparison = {}) {
+export async function headers(oracle: OracleProcess, path: string, id: string, comparison: Comparison) {
   const { options = {}, importance: given, overrides = [], prune = [] } = comparison;
   const opened = await openFile(path);
   const source = await openGguf(opened, alone);
@@ -79,7 +79,7 @@ export async function headers(path: string, id: string, comparison: Comparison =
     pruneLayers: [...prune].sort((a, b) => a - b),
   };
   const ftype = (id === "COPY" ? "F32" : id) as LlamaFtype;
-  const { ok, log } = await oracleQuantizeFile(path, output, ftype, request);
+  const { ok, log } = await oracle.quantize(path, output, ftype, request);
   const theirs = ok ? new Uint8Array(readFileSync(output)) : undefined;
   return { ours, theirs, log, types };
 }
