@@ -116,7 +116,7 @@ export async function openFile(path: string): Promise<Source> {
       "E_IO",
       `it is ${kind}, not a regular file`,
       { file: path },
-      "Give the path of a model file.",
+      "Give the path of a regular file.",
     );
   }
   const at: Locator = { kind: "file", path, version: versionOf(stat) };
