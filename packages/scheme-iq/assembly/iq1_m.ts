@@ -1,5 +1,5 @@
-// IQ1_M: 256 weights in sixteen sub-blocks of 16 with an odd 4-bit scale each, a shift for every eight weights, one half
-// for all.
+// IQ1_M: 256 weights in sixteen sub-blocks of 16 with a scale of 1, 3 … 15 each, a shift for every eight weights, one
+// half for all.
 //
 //   byte 0 … 31      low 8 bits of the entry of every eight weights
 //   byte 32 … 47     sub-block j: two nibbles of high 3 bits of an entry | shift is −1⁄8 << 3

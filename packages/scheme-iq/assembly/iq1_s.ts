@@ -1,4 +1,4 @@
-// IQ1_S: 256 weights in eight sub-blocks of 32 with an odd 4-bit scale and a shift each, one half for all.
+// IQ1_S: 256 weights in eight sub-blocks of 32 with a scale of 1, 3 … 15 and a shift each, one half for all.
 //
 //   byte 0 … 1       scale of the scales (half)
 //   byte 2 … 33      low 8 bits of the entry of every eight weights
