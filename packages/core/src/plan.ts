@@ -1,7 +1,8 @@
 import { floatTypes } from "./dtype.js";
-import { FewbitError } from "./error.js";
+import { FewbitError, isFewbitError } from "./error.js";
 import type { Entry, Registry } from "./registry.js";
 import type {
+  Assignment,
   FormatWriter,
   ImportanceMatrix,
   Job,
@@ -52,20 +53,16 @@ export function extent(shape: readonly number[]): { columns: number; rows: numbe
 
 /**
  * Model + recipe → plan: every tensor's scheme, reason, source bytes and place in the output. Pure.
- * @throws `E_SCHEME_UNKNOWN`, `E_SCHEME_UNFIT`, `E_REQUANTIZE`, `E_IMPORTANCE_MISSING`, `E_IMATRIX_SHAPE`, `E_MEMORY`
+ * @throws `E_SCHEME_UNKNOWN`, `E_SCHEME_UNFIT`, `E_REQUANTIZE`, `E_IMPORTANCE_MISSING`, `E_IMATRIX_SHAPE`, `E_MEMORY`;
+ *   `E_PLUGIN_FAILED` where a plugin throws an error of its own or assigns the tensors wrongly
  */
 export function makePlan(request: PlanRequest): Planned {
   const { model, recipe, context, registry, writer } = request;
   const tensors = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
-  const chosen = recipe.assign(model, context).map((assignment) => {
-    const tensor = tensors.get(assignment.tensor);
-    if (tensor === undefined)
-      throw new FewbitError(
-        "E_PLUGIN_FAILED",
-        `The recipe ${recipe.id} assigns ${assignment.tensor}, which the model lacks.`,
-        { tensor: assignment.tensor },
-        "Report it to the authors of the plugin that brings the recipe.",
-      );
+  const assignments = attempt(`The recipe ${recipe.id}`, () => recipe.assign(model, context));
+  checkAssignments(recipe, assignments, tensors);
+  const chosen = assignments.map((assignment) => {
+    const tensor = tensors.get(assignment.tensor)!;
     const ids = assignment.scheme === "keep" ? [] : [assignment.scheme, ...(assignment.instead ?? [])];
     const choice = choose(tensor, ids, assignment.reason, registry);
     // What the recipe requires of its first choice says nothing about a substitute.
@@ -96,8 +93,8 @@ export function makePlan(request: PlanRequest): Planned {
   );
 
   const keepSplit = context.options.keepSplit === true;
-  const output = writer.layout({
-    metadata: recipe.metadata?.(model, context) ?? model.metadata,
+  const draft = {
+    metadata: attempt(`The recipe ${recipe.id}`, () => recipe.metadata?.(model, context)) ?? model.metadata,
     files: keepSplit ? model.files.length : 1,
     tensors: chosen.map(({ tensor, dtype, parts }) => ({
       name: tensor.name,
@@ -106,7 +103,8 @@ export function makePlan(request: PlanRequest): Planned {
       parts,
       file: keepSplit ? tensor.file : 0,
     })),
-  });
+  };
+  const output = attempt(`The writer ${writer.id}`, () => writer.layout(draft));
   const places = new Map(output.places.map((place) => [`${place.tensor}\0${place.part}`, place]));
 
   return {
@@ -145,6 +143,39 @@ export function makePlan(request: PlanRequest): Planned {
   };
 }
 
+const REPORT = "Report it to the authors of the plugin that brings it.";
+
+/** Runs a plugin's function: what it throws of its own is told as the plugin's, with the stack that helps its authors. */
+function attempt<T>(what: string, run: () => T): T {
+  try {
+    return run();
+  } catch (thrown) {
+    if (isFewbitError(thrown)) throw thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    const error = new FewbitError("E_PLUGIN_FAILED", `${what} failed: ${message}`, {}, REPORT, thrown);
+    if (thrown instanceof Error && thrown.stack !== undefined) error.stack = thrown.stack;
+    throw error;
+  }
+}
+
+/** Every tensor once: a model that lost one, or gained one, loads nowhere. */
+function checkAssignments(
+  recipe: Recipe,
+  assignments: readonly Assignment[],
+  tensors: ReadonlyMap<string, TensorInfo>,
+): void {
+  const refuse = (tensor: string, what: string): FewbitError =>
+    new FewbitError("E_PLUGIN_FAILED", `The recipe ${recipe.id} ${what}.`, { tensor }, REPORT);
+  const left = new Set(tensors.keys());
+  for (const { tensor } of assignments)
+    if (!left.delete(tensor))
+      throw refuse(
+        tensor,
+        tensors.has(tensor) ? `assigns ${tensor} twice` : `assigns ${tensor}, which the model lacks`,
+      );
+  for (const tensor of left) throw refuse(tensor, `leaves out ${tensor}`);
+}
+
 /** The first scheme that fits; no entry where the bytes are copied. */
 function choose(tensor: TensorInfo, ids: readonly string[], reason: string, registry: Registry) {
   const copy: readonly Part[] = [
@@ -162,7 +193,9 @@ function choose(tensor: TensorInfo, ids: readonly string[], reason: string, regi
         parts: copy,
         reason: `${why}; already ${tensor.dtype}`,
       };
-    const parts = entry.value.layout(tensor.shape);
+    const parts = attempt(`The layout of ${entry.plugin.name}:${entry.value.id}`, () =>
+      entry.value.layout(tensor.shape),
+    );
     if (!("unfit" in parts)) return { entry, dtype: entry.value.id, parts, reason: why };
     refused.push(`${entry.value.id} does not fit: ${parts.unfit}`);
   }

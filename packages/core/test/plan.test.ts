@@ -19,6 +19,41 @@ const matrix = (values: Record<string, number[]>): ImportanceMatrix => ({
   chunks: 0,
 });
 
+describe("a plugin that breaks its promises while a plan is made", () => {
+  const from = modelOf("x", [
+    { name: "a", shape: [8, 32], bytes: 1024 },
+    { name: "b", shape: [8, 32], bytes: 1024 },
+  ]);
+  const all = everything("TOP16");
+  const oops = () => {
+    throw new TypeError("oops");
+  };
+  const broken = createRegistry([{ ...plugin, schemes: [{ ...topScheme, layout: oops }] }]);
+  const remedy = "Report it to the authors of the plugin that brings it.";
+
+  test.each<[string, Recipe, object]>([
+    ["The recipe all-TOP16 leaves out b.", { ...all, assign: (m, c) => all.assign(m, c).slice(0, 1) }, {}],
+    [
+      "The recipe all-TOP16 assigns a twice.",
+      { ...all, assign: (m, c) => [...all.assign(m, c), all.assign(m, c)[0]!] },
+      {},
+    ],
+    [
+      "The recipe all-TOP16 assigns c, which the model lacks.",
+      { ...all, assign: () => [{ tensor: "c", scheme: "keep", reason: "" }] },
+      {},
+    ],
+    ["The recipe all-TOP16 failed: oops", { ...all, assign: oops }, {}],
+    ["The recipe all-TOP16 failed: oops", { ...all, metadata: oops }, {}],
+    ["The layout of top16:TOP16 failed: oops", all, { registry: broken }],
+    ["The writer flat failed: oops", all, { writer: { ...flatWriter, layout: oops } }],
+  ])("%s", (message, recipe, more) => {
+    expect(() => plan(from, recipe, more)).toThrow(
+      expect.objectContaining({ code: "E_PLUGIN_FAILED", message, remedy }),
+    );
+  });
+});
+
 describe("plan", () => {
   test("is JSON without a path", () => {
     const made = plan(
