@@ -15,6 +15,8 @@ export interface Ending {
   readonly failure?: Failure;
 }
 
+const BUG = "This is a bug: please report it with what --debug adds.";
+
 /** Anything thrown on the way becomes a code, a place, a sentence and a remedy. */
 export function endingOf(thrown: unknown): Ending {
   if (thrown instanceof CommanderError) {
@@ -34,7 +36,11 @@ export function endingOf(thrown: unknown): Ending {
     return { exit: errorCodes.E_USAGE.exit, failure };
   }
   const failure = toFailure(systemError(thrown) ?? thrown);
-  return { exit: errorCodes[failure.code].exit, failure };
+  // What nobody foresaw has no remedy of its own.
+  const remedy = failure.code === "E_INTERNAL" ? { remedy: BUG, ...failure } : failure;
+  // A plugin may have been built with a newer core, and know a code that is not known here.
+  const known: { readonly exit: number } | undefined = errorCodes[failure.code];
+  return { exit: known?.exit ?? 1, failure: remedy };
 }
 
 /** Errors of the operating system that no layer below has put into words. */

@@ -1,4 +1,4 @@
-import { FewbitError, toFailure } from "@fewbit/core";
+import { type ErrorCode, FewbitError, toFailure } from "@fewbit/core";
 import { CommanderError } from "commander";
 import { expect, test } from "vitest";
 import { endingOf, failureJson, describe as sentenceOf } from "../src/failure.js";
@@ -61,6 +61,7 @@ test("exit status", () => {
       "E_IO",
     ],
     [Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC", syscall: "write" }), 4, "E_SPACE"],
+    [new FewbitError("E_OF_TOMORROW" as ErrorCode, "x"), 1, "E_OF_TOMORROW"],
     [new TypeError("oops"), 1, "E_INTERNAL"],
     ["thrown text", 1, "E_INTERNAL"],
   ];
@@ -68,6 +69,12 @@ test("exit status", () => {
     const ending = endingOf(thrown);
     expect([ending.exit, ending.failure?.code]).toEqual([exit, code]);
   }
+});
+
+test("what nobody foresaw is called a bug, with what to do about it", () => {
+  expect(sentenceOf(endingOf(new TypeError("oops")).failure!)).toBe(
+    "error[E_INTERNAL] oops. This is a bug: please report it with what --debug adds.",
+  );
 });
 
 test("usage errors of the parser read like every other", () => {
