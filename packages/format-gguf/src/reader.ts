@@ -15,10 +15,10 @@ import { quoted } from "./text.js";
 export const reader: FormatReader = {
   id: "gguf",
   extensions: [".gguf"],
-  // By name as well: a damaged or mislabelled .gguf file deserves this reader's explanation.
+  // By name as well: a damaged, mislabelled or unfinished .gguf file deserves this reader's explanation.
   sniff: (head, fileName) =>
     (head[0] === 0x47 && head[1] === 0x47 && head[2] === 0x55 && head[3] === 0x46) ||
-    fileName.toLowerCase().endsWith(".gguf"),
+    /\.gguf(\.partial)?$/i.test(fileName),
   open: openGguf,
 };
 
@@ -85,7 +85,7 @@ async function openShard(
     throw new FewbitError(
       "E_SPLIT_MISSING",
       `The model is split into ${count} files, and ${fileName} cannot be opened.`,
-      { file: fileName, key: "split.count" },
+      { file: (isFewbitError(cause) && cause.at.file) || fileName, key: "split.count" },
       "Put all files of the model into one folder; download the missing one.",
       cause,
     );

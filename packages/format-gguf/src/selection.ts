@@ -9,7 +9,7 @@ import type {
   RecipeOptions,
   TensorInfo,
 } from "@fewbit/core";
-import { FewbitError } from "@fewbit/core";
+import { FewbitError, nameOf } from "@fewbit/core";
 import { type Facts, metadataMap, readFacts } from "./facts.js";
 import type { Choice, Mix, Place } from "./mixes.js";
 import { compareBytes, quoted } from "./text.js";
@@ -142,7 +142,7 @@ export const refuseBigEndian = (model: Model): void => {
     throw new FewbitError(
       "E_GGUF_VERSION",
       "The file is big-endian: it can be inspected, not quantized.",
-      { tensor: tensor.name },
+      { file: nameOf(model.files[tensor.file]!), tensor: tensor.name },
       "Convert it to little-endian first, for example with gguf-py's gguf_convert_endian.",
     );
 };

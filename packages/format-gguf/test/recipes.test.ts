@@ -6,6 +6,7 @@ import {
   isFewbitError,
   type Model,
   makePlan,
+  nameOf,
   type RecipeOptions,
   type Scheme,
 } from "@fewbit/core";
@@ -413,6 +414,7 @@ test("a big-endian model is refused by name", () => {
     } catch (error) {
       if (!isFewbitError(error)) throw error;
       expect(error.message).toContain("big-endian");
+      expect(error.at.file).toBe(nameOf(big.files[0]!));
     }
 });
 

@@ -34,6 +34,7 @@ describe("a good file", () => {
   test("is recognised by its first bytes or its name", () => {
     expect(reader.sniff(small(), "model.bin")).toBe(true);
     expect(reader.sniff(new Uint8Array(0), "MODEL.GGUF")).toBe(true);
+    expect(reader.sniff(new Uint8Array(0), "model.gguf.partial")).toBe(true);
     expect(reader.sniff(new TextEncoder().encode("GGML"), "model.bin")).toBe(false);
   });
 
@@ -487,6 +488,16 @@ describe("split files", () => {
     second?: Uint8Array<ArrayBuffer>,
     name = "m-00001-of-00002.gguf",
   ) => openGguf(source(first, name), folder(second ? { "m-00002-of-00002.gguf": second } : {}));
+
+  test("say where the missing one was looked for", async () => {
+    const sibling = async (name: string) => {
+      throw new FewbitError("E_IO", "opening failed", { file: `models/${name}` });
+    };
+    await expect(openGguf(source(shard(0, "a"), "m-00001-of-00002.gguf"), sibling)).rejects.toMatchObject({
+      code: "E_SPLIT_MISSING",
+      at: { file: "models/m-00002-of-00002.gguf" },
+    });
+  });
 
   test("are one model with the metadata of the first", async () => {
     const model = await open(shard(0, "a"), shard(1, "b"));
