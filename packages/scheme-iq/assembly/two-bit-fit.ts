@@ -1,5 +1,6 @@
 // Which trial fits best, and with what scale: sums over the elements of a sub-block, each in its order.
 import { ROWS } from "./two-bit-lattice";
+import { largestLane } from "./two-bit-magnitudes";
 import { DISTINCT, KEYS, SUMS_QQ, SUMS_QX, UNIQUE_BIT, W, WINNERS, WINNERS_BYTES, WX } from "./two-bit-scratch";
 
 const ENTRY: u32 = 0x3fff;
@@ -73,27 +74,43 @@ export function bestTrial(lattice: usize, group: usize, pair: bool, trials: u32)
   const bytes: usize = pair ? 4 : 8;
   for (let i: usize = 0; i < count; i += 4)
     sumFour(lattice, group << 5, pair ? 2 : 4, bytes, DISTINCT + bytes * i, i << 2);
+  // What is better by more than rounding can hide, 6 · 2⁻²⁴, needs no comparing in order.
+  let largest = f32x4.splat(0);
+  let sound = i32x4.splat(-1);
+  for (let i: usize = 0; i < count << 2; i += 16) {
+    const qx = v128.load(i, SUMS_QX);
+    const qq = v128.load(i, SUMS_QQ);
+    const gain = f32x4.mul(f32x4.div(qx, qq), qx);
+    v128.store(i, gain, GAINS);
+    largest = f32x4.pmax(largest, gain);
+    sound = v128.and(sound, v128.and(f32x4.gt(qq, f32x4.splat(0)), f32x4.gt(gain, f32x4.splat(1e-30))));
+  }
+  const most = largestLane(largest);
+  const limit = f32x4.splat(most - most * <f32>1e-6);
+  let close: u32 = 0;
+  for (let i: usize = 0; i < count; i += 4)
+    close |= i32x4.bitmask(f32x4.ge(v128.load(i << 2, GAINS), limit)) << <u32>i;
+  close &= (1 << <u32>count) - 1;
+  if (popcnt(close) == 1 && i32x4.all_true(sound) && most < <f32>1e30) return <i32>ctz(close);
+  return bestInOrder(count);
+}
+
+/** Compares trials as llama.cpp does it. */
+function bestInOrder(count: usize): i32 {
   let best: i32 = -1;
-  store<f32>(SCALED, 0);
-  for (let i: usize = 0; i < count; i += 4) {
-    const qx = v128.load(i << 2, SUMS_QX);
-    const qq = v128.load(i << 2, SUMS_QQ);
-    v128.store(SCALED + (i << 2), f32x4.mul(f32x4.div(qx, qq), qx), 4);
-    v128.store(SCALED + (i << 2), f32x4.mul(qx, qx), SQUARED);
-    for (let k = i; k < i + 4; k++) {
-      const weight = load<f32>(k << 2, SUMS_QQ);
-      const better =
-        <i32>(weight > 0) &
-        <i32>(load<f32>(SCALED + (k << 2), SQUARED) > load<f32>(SCALED + (<usize>(best + 1) << 2)) * weight);
-      best = select(<i32>k, best, better);
-    }
+  let gain: f32 = 0;
+  for (let i: usize = 0; i < count; i++) {
+    const qx = load<f32>(i << 2, SUMS_QX);
+    const qq = load<f32>(i << 2, SUMS_QQ);
+    if (!(qq > 0 && qx * qx > gain * qq)) continue;
+    gain = (qx / qq) * qx;
+    best = <i32>i;
   }
   return best;
 }
 
-/** Floats: scale · Σ w x q, the first one 0 for no trial; 128 bytes further (Σ w x q)². */
-const SCALED: usize = 0x6e00;
-const SQUARED: usize = 128;
+/** Floats: scale · Σ w x q of each distinct combination. */
+const GAINS: usize = 0x6e00;
 
 /** Lanes hold trials. */
 function sumFour(lattice: usize, x: usize, groups: usize, bytes: usize, winners: usize, out: usize): void {

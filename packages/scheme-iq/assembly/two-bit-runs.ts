@@ -55,6 +55,9 @@ const PLAIN: u8 = 0; // the first winner up to the split, the last from there
 const SEVERAL: u8 = 1; // more than two winners, or close ones
 const DOUBTFUL: u8 = 2; // all candidates must be compared
 
+/** Where a word is written only so that it was read. */
+const FETCHED: usize = 0xe440;
+
 /** Tables for a fitted scale. */
 const FITTED: usize = TABLES + 32 * TABLES_BYTES;
 
@@ -256,6 +259,8 @@ export function searchRuns(lattice: usize, shift: usize): void {
   const pruned = shellsOf(lattice) > 1;
   for (let q = QUEUE; q < queueEnd; q += 4) {
     const run = <usize>load<u32>(q);
+    // Have the next list fetched meanwhile.
+    if (q + 4 < queueEnd) store<u32>(FETCHED, load<u32>(listAt(lattice, load<u32>(<usize>load<u32>(q + 4), PLACE))));
     if (pruned && isClose(shift, run)) store<u8>(run, DOUBTFUL, KIND);
     else searchRun(lattice, shift, run);
   }

@@ -42,7 +42,7 @@ import { nearestInt } from "@fewbit/assembly";
 import { LISTED, LISTS, LIST_BLOCK, MASKS, NEAREST, ON_GRID, ROWS, entriesAt, measure, numberOf, shellsOf, sizeOf } from "./two-bit-lattice";
 import { FIXED, FIXED_BYTES, ON_GRID_BIT, ROOT, SCORES, SUMS, UNIQUE_BIT, X } from "./two-bit-scratch";
 
-const TIE: i32 = 6;
+const TIE: i16 = 6;
 const CLOSE: f32 = 1;
 /** Beyond this |x / scale| everything is compared as llama.cpp does it. */
 export const FAR: f32 = 30;
@@ -272,21 +272,23 @@ function candidate(list: usize, i: u32): u32 {
   return <u32>load<u16>(list + LIST_BLOCK * <usize>(i >> 4) + (<usize>(i & 15) << 1), LISTED);
 }
 
-/** Which of sixteen candidates score no more than this. */
+/** Which of sixteen places score no more than this. */
+// @ts-ignore: decorator
+@inline
+function placesWithin(a: v128, b: v128, limit: v128): u32 {
+  return i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.le_u(a, limit), i16x8.le_u(b, limit)));
+}
+
+/** The same of stored scores, where `left` places are left. */
 // @ts-ignore: decorator
 @inline
 function within(scores: usize, limit: v128, left: u32): u32 {
-  const bits = i8x16.bitmask(
-    i8x16.narrow_i16x8_s(i16x8.le_u(v128.load(scores), limit), i16x8.le_u(v128.load(scores, 16), limit)),
-  );
+  const bits = placesWithin(v128.load(scores), v128.load(scores, 16), limit);
   return left < 16 ? bits & ((1 << left) - 1) : bits;
 }
 
-/** The place of the best candidate just scored in the low byte, and its entry, with UNIQUE_BIT if it is unique. */
-// @ts-ignore: decorator
-@inline
-function winner(lattice: usize, list: usize, count: u32, scores: usize, least: i32, x: usize, scale: f32): u32 {
-  const limit = i16x8.splat(<i16>(least + TIE));
+/** The place of the best candidate in the low byte, and its entry, with UNIQUE_BIT if it is unique. */
+function winner(lattice: usize, list: usize, count: u32, scores: usize, limit: v128, x: usize, scale: f32): u32 {
   let best: u32 = 0;
   let close: u32 = 0;
   for (let i: u32 = 0, at = scores; i < count; i += 16, at += 64) {
@@ -368,6 +370,24 @@ export function compareTwo(
   v128.store(SCORES, b1, 48);
   let leastA = i16x8.min_u(a0, a1);
   let leastB = i16x8.min_u(b0, b1);
+  if (count <= 16) {
+    const least = smallestOf(leastA, leastB);
+    const limitA = i16x8.splat(<i16>i16x8.extract_lane_u(least, 0) + TIE);
+    const limitB = i16x8.splat(<i16>i16x8.extract_lane_u(least, 4) + TIE);
+    const places = (1 << count) - 1;
+    const bitsA = placesWithin(a0, a1, limitA) & places;
+    const bitsB = placesWithin(b0, b1, limitB) & places;
+    if ((bitsA & (bitsA - 1)) | (bitsB & (bitsB - 1))) {
+      const wonA = winner(lattice, list, count, SCORES, limitA, x, scaleA);
+      const wonB = winner(lattice, list, count, SCORES + 32, limitB, x, scaleB);
+      return <u64>wonA | (<u64>wonB << 32);
+    }
+    const placeA = <u32>ctz(bitsA);
+    const placeB = <u32>ctz(bitsB);
+    const wonA = placeA | ((<u32>load<u16>(list + (<usize>placeA << 1), LISTED) | UNIQUE_BIT) << 8);
+    const wonB = placeB | ((<u32>load<u16>(list + (<usize>placeB << 1), LISTED) | UNIQUE_BIT) << 8);
+    return <u64>wonA | (<u64>wonB << 32);
+  }
   for (let at: usize = 64, end = <usize>count << 2; at < end; at += 64) {
     from = v128.load(at, SUMS);
     by = v128.load(at, SUMS + 32);
@@ -384,12 +404,21 @@ export function compareTwo(
     leastA = i16x8.min_u(leastA, i16x8.min_u(a0, a1));
     leastB = i16x8.min_u(leastB, i16x8.min_u(b0, b1));
   }
-  let least = i16x8.min_u(v128.shuffle<i64>(leastA, leastB, 0, 2), v128.shuffle<i64>(leastA, leastB, 1, 3));
-  least = i16x8.min_u(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
-  least = i16x8.min_u(least, i32x4.shr_u(least, 16)); // the low halves of each word hold it
-  const wonA = winner(lattice, list, count, SCORES, i16x8.extract_lane_u(least, 0), x, scaleA);
-  const wonB = winner(lattice, list, count, SCORES + 32, i16x8.extract_lane_u(least, 4), x, scaleB);
+  const least = smallestOf(leastA, leastB);
+  const limitA = i16x8.splat(<i16>i16x8.extract_lane_u(least, 0) + TIE);
+  const limitB = i16x8.splat(<i16>i16x8.extract_lane_u(least, 4) + TIE);
+  const wonA = winner(lattice, list, count, SCORES, limitA, x, scaleA);
+  const wonB = winner(lattice, list, count, SCORES + 32, limitB, x, scaleB);
   return <u64>wonA | (<u64>wonB << 32);
+}
+
+/** The smallest of a in lane 0, of b in lane 4. */
+// @ts-ignore: decorator
+@inline
+function smallestOf(a: v128, b: v128): v128 {
+  let least = i16x8.min_u(v128.shuffle<i64>(a, b, 0, 2), v128.shuffle<i64>(a, b, 1, 3));
+  least = i16x8.min_u(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
+  return i16x8.min_u(least, i32x4.shr_u(least, 16));
 }
 
 /** After `compareTwo`, how far between the scales, from 0 to 1, candidate j at b overtakes candidate i at a. */
