@@ -34,7 +34,7 @@ export function addRecipes(program: Command, world: Surroundings): void {
           recipes.map((row) => [
             row.id,
             row.base,
-            row.bitsPerWeight === null ? "-" : row.bitsPerWeight.toFixed(3),
+            row.bitsPerWeight === null ? "-" : row.bitsPerWeight.toFixed(4),
             row.symmetry ?? "-",
             row.granularity ?? "-",
             row.importance ?? (row.registered ? "-" : "scheme missing"),

@@ -1,6 +1,6 @@
 import type { Entry, Scheme } from "@fewbit/core";
 import type { Command } from "commander";
-import { formatBits, table } from "../render.js";
+import { table } from "../render.js";
 import {
   type CommonOptions,
   examples,
@@ -38,7 +38,7 @@ export function addSchemes(program: Command, world: Surroundings): void {
             .map(describeScheme)
             .map((row) => [
               row.id,
-              row.bitsPerWeight === null ? "-" : row.bitsPerWeight.toFixed(3),
+              row.bitsPerWeight === null ? "-" : row.bitsPerWeight.toFixed(4),
               row.symmetry,
               row.granularity,
               row.importance,
@@ -54,12 +54,8 @@ export function addSchemes(program: Command, world: Surroundings): void {
 export function bitsOfScheme(scheme: Scheme): number | null {
   const parts = scheme.layout(SAMPLE);
   if ("unfit" in parts) return null;
-  return Number(
-    formatBits(
-      parts.reduce((sum, part) => sum + part.bytes, 0),
-      SAMPLE[0] * SAMPLE[1],
-    ),
-  );
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  return (bytes * 8) / (SAMPLE[0] * SAMPLE[1]);
 }
 
 const describeScheme = ({ plugin, value }: Entry<Scheme>) => ({
