@@ -26,9 +26,9 @@ export const ON_GRID: u32 = 0x80000000;
 
 // A list block holds eight candidates; the last of a list repeats its last candidate as often as needed.
 //
-//   byte 8 j + c     coordinate j of candidate c
-//   byte 32 + 2 c    entry (u16)
-const ENTRIES: usize = 4 * 8;
+//   byte 16 j + 2 c    coordinate j of candidate c: the high half of a float, the low half of which is zero
+//   byte 64 + 2 c      entry (u16)
+const ENTRIES: usize = 4 * 8 * 2;
 export const LIST_BLOCK: usize = ENTRIES + 8 * 2;
 
 // @ts-ignore: decorator
@@ -166,7 +166,7 @@ function writeList(lattice: usize, block: u32, list: usize, count: u32): u32 {
     const at = winners(lattice, block + (c >>> 3));
     store<u16>(at + (<usize>(c & 7) << 1), entry, ENTRIES);
     for (let j: usize = 0; j < 4; j++)
-      store<u8>(at + (j << 3) + (c & 7), <u8>load<f32>(lattice + (<usize>entry << 4) + (j << 2), ROWS));
+      store<u16>(at + (j << 4) + (<usize>(c & 7) << 1), load<u16>(lattice + (<usize>entry << 4) + (j << 2), ROWS + 2));
   }
   return block + ((count + 7) >>> 3);
 }

@@ -25,22 +25,22 @@ export function nearest(list: usize, count: u32, at: usize, scale: f32): u32 {
   let least = f32x4.splat(f32.MAX_VALUE);
   const stop = <usize>((count + 7) >>> 3) << 5;
   for (let p = list, to: usize = 0; to < stop; p += LIST_BLOCK, to += 32) {
-    let q = v128.load8x8_u(p);
+    let q = v128.load(p);
     let w = v128.load32_splat(at, ROOT);
     let x = v128.load32_splat(at, X);
     let a = term(s, low(q), w, x);
     let b = term(s, high(q), w, x);
-    q = v128.load8x8_u(p, 8);
+    q = v128.load(p, 16);
     w = v128.load32_splat(at, ROOT + 4);
     x = v128.load32_splat(at, X + 4);
     a = f32x4.add(a, term(s, low(q), w, x));
     b = f32x4.add(b, term(s, high(q), w, x));
-    q = v128.load8x8_u(p, 16);
+    q = v128.load(p, 32);
     w = v128.load32_splat(at, ROOT + 8);
     x = v128.load32_splat(at, X + 8);
     a = f32x4.add(a, term(s, low(q), w, x));
     b = f32x4.add(b, term(s, high(q), w, x));
-    q = v128.load8x8_u(p, 24);
+    q = v128.load(p, 48);
     w = v128.load32_splat(at, ROOT + 12);
     x = v128.load32_splat(at, X + 12);
     a = f32x4.add(a, term(s, low(q), w, x));
@@ -68,16 +68,18 @@ export function nearest(list: usize, count: u32, at: usize, scale: f32): u32 {
   return entryAt(list, c + ctz(equal));
 }
 
+/** The first four of eight coordinates. */
 // @ts-ignore: decorator
 @inline
 export function low(q: v128): v128 {
-  return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(q));
+  return v128.shuffle<i16>(i16x8.splat(0), q, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
+/** The last four. */
 // @ts-ignore: decorator
 @inline
 export function high(q: v128): v128 {
-  return f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(q));
+  return v128.shuffle<i16>(i16x8.splat(0), q, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 // @ts-ignore: decorator
@@ -124,15 +126,6 @@ export function rounded(x: v128, halfInverse: v128, half: v128, magic: v128): v1
 @inline
 export function atThreshold(at: usize, halfInverse: f32): bool {
   return v128.any_true(f32x4.lt(thresholdDistance(v128.load(at, X), halfInverse), f32x4.splat(SLACK)));
-}
-
-/** The same for either of two scales. */
-// @ts-ignore: decorator
-@inline
-export function areAtThreshold(at: usize, a: f32, b: f32): bool {
-  const x = v128.load(at, X);
-  const nearer = f32x4.pmin(thresholdDistance(x, a), thresholdDistance(x, b));
-  return v128.any_true(f32x4.lt(nearer, f32x4.splat(SLACK)));
 }
 
 // @ts-ignore: decorator

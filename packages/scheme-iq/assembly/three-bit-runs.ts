@@ -25,12 +25,13 @@
 // All runs of the sub-block go through each step together, and steps have few branches, because what a branch would
 // depend on comes from long chains of arithmetic and is hard to predict.
 import { LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, listBytes, winnerCount, winners } from "./three-bit-lattice";
-import { areAtThreshold, atThreshold, entryOf, high, low, nearest, roundPlainly, rounded } from "./three-bit-nearest";
+import { atThreshold, entryOf, high, low, nearest, roundPlainly, rounded } from "./three-bit-nearest";
 import {
   CHOSEN, CHOSEN_BYTES, CROSSINGS, DOUBTS, ENTRIES, FEW, HALF, HALVES, INVERSES, MAGIC, MANY, PAIR_MASK, PER_INVERSE, ROOT, ROUNDED,
   ROUNDED_BYTES, RUNS, SCALES, SEVEN, THRESHOLDS, TWICE, X,
 } from "./three-bit-scratch";
 
+const TOUCH: f32 = 1e-3;
 /** Bit of CHOSEN: says nothing about scales nearby. */
 export const UNSURE: u32 = 0x8000;
 
@@ -106,11 +107,10 @@ function chooseFrom(g: usize, t: usize, entry: u32): void {
 }
 
 /** Points and winners of all trials of a regular sub-block. */
-export function searchTrials(lattice: usize, at: usize, trials: usize): void {
+export function searchTrials(lattice: usize, at: usize, largest: f32, trials: usize): void {
   roundTrials(at, trials);
   listRuns(lattice, trials);
-  measureGroups(at);
-  findEnds(lattice, at);
+  findEnds(lattice, at, measureGroups(at, largest, trials));
   findMiddles();
   for (let run = RUNS; run < runsEnd; run += RUN_BYTES) {
     const g = <usize>load<u8>(run, GROUP);
@@ -196,18 +196,44 @@ function listRuns(lattice: usize, trials: usize): void {
   manyCount = many;
 }
 
-/** For each group 2 w x, and DOUBT · M per scale and per inverse scale; in nothing is trusted if M may underflow. */
-function measureGroups(at: usize): void {
-  for (let g: usize = 0; g < 8; g++) {
-    const p = at + (g << 4);
+/**
+ * For each group 2 w x, and DOUBT · M for the worst of all scales; nothing is trusted if M may underflow. Returns a bit
+ * for each group with an element that may touch a threshold in some trial.
+ *
+ * x / 2 scale is k in trial T for 15 + 0.2 (T − steps) = 2 k largest / x: so if 10 k largest / x, which is rounded by less
+ * than 3e-5 while it is below 90, is no nearer to an integer than TOUCH = 1e-3, then x / 2 scale is no nearer to k
+ * than TOUCH / 90, and SLACK is less.
+ */
+function measureGroups(at: usize, largest: f32, trials: usize): u32 {
+  const scale = load<f32>(0, SCALES);
+  const inverse = load<f32>(trials << 2, INVERSES - 4);
+  const ten = f32x4.splat(10 * largest);
+  let touching: u32 = 0;
+  for (let g: u32 = 0; g < 8; g++) {
+    const p = at + (<usize>g << 4);
     const x = v128.load(p, X);
     const w = v128.load(p, ROOT);
     const wx = f32x4.mul(w, x);
-    v128.store(g << 4, f32x4.add(wx, wx), TWICE);
+    v128.store(<usize>g << 4, f32x4.add(wx, wx), TWICE);
     const sumWxx = sumLanes(f32x4.mul(wx, x));
-    store<f32>(g << 3, DOUBT * 225 * sumLanes(w), DOUBTS);
-    store<f32>(g << 3, sumWxx > <f32>1e-30 ? DOUBT * sumWxx : Infinity, DOUBTS + 4);
+    const most = DOUBT * (225 * scale * sumLanes(w) + inverse * sumWxx);
+    store<f32>(<usize>g << 2, sumWxx > <f32>1e-30 ? most : Infinity, DOUBTS);
+    const f = f32x4.div(ten, x);
+    let nearest = toInteger(f);
+    let multiple = f;
+    for (let k = 2; k < 8; k++) {
+      multiple = f32x4.mul(f, f32x4.splat(<f32>k));
+      nearest = f32x4.pmin(nearest, toInteger(multiple));
+    }
+    touching |= <u32>v128.any_true(f32x4.lt(nearest, f32x4.splat(TOUCH))) << g;
   }
+  return touching;
+}
+
+// @ts-ignore: decorator
+@inline
+function toInteger(v: v128): v128 {
+  return f32x4.abs(f32x4.sub(v, f32x4.nearest(v)));
 }
 
 // @ts-ignore: decorator
@@ -218,7 +244,7 @@ function sumLanes(v: v128): f32 {
 }
 
 /** What wins at both ends of the runs that are not on the grid. */
-function findEnds(lattice: usize, at: usize): void {
+function findEnds(lattice: usize, at: usize, touching: u32): void {
   crossingCount = 0;
   thresholdCount = 0;
   let lines = ALL_LINES;
@@ -230,7 +256,7 @@ function findEnds(lattice: usize, at: usize): void {
     makeLines(list, at + (g << 4), TWICE + (g << 4), lines, true);
     const bits = closestOfFour(lines, winnerCount(point), g, load<u8>(run, FIRST), load<u8>(run, LAST));
     store<u32>(run, <u32>lines, LINES);
-    settleEnds(run, list, at, g, bits & 15, bits >>> 4);
+    settleEnds(run, list, (touching >>> <u32>g) & 1, bits & 15, bits >>> 4);
   }
   for (let k: usize = 0; k < manyCount; k++) {
     const run = RUNS + <usize>load<u16>(k << 1, MANY);
@@ -242,14 +268,14 @@ function findEnds(lattice: usize, at: usize): void {
     const end = list + listBytes(winnerCount(point));
     for (let p = list; p < end; p += LIST_BLOCK, lines += 64) makeLines(p, at + (g << 4), TWICE + (g << 4), lines, false);
     const close = closest(first, winnerCount(point), g, load<u8>(run, FIRST), load<u8>(run, LAST));
-    settleEnds(run, list, at, g, <u32>close, <u32>(close >>> 32));
+    settleEnds(run, list, (touching >>> <u32>g) & 1, <u32>close, <u32>(close >>> 32));
   }
 }
 
 /** Notes what wins, and what is to be done about it. `a`, `b`: a bit for each candidate that may win at either end. */
 // @ts-ignore: decorator
 @inline
-function settleEnds(run: usize, list: usize, at: usize, g: usize, a: u32, b: u32): void {
+function settleEnds(run: usize, list: usize, touches: u32, a: u32, b: u32): void {
   store<u32>(run, a, CLOSE_A);
   store<u32>(run, b, CLOSE_B);
   store<u16>(run, <u16>entryAt(list, ctz(a) & 31), ENTRY_A);
@@ -261,7 +287,6 @@ function settleEnds(run: usize, list: usize, at: usize, g: usize, a: u32, b: u32
   store<u16>(crossingCount << 1, <u16>(run - RUNS), CROSSINGS);
   crossingCount += (doubtful ^ 1) & <usize>(a != b) & <usize>(last > first + 1);
   const point = load<u32>(run, POINT);
-  const touches = areAtThreshold(at + (g << 4), load<f32>(first << 2, HALVES), load<f32>(last << 2, HALVES));
   store<u16>(thresholdCount << 1, <u16>(run - RUNS), THRESHOLDS);
   thresholdCount += <usize>touches & <usize>(winnerCount(point) != candidateCount(point));
 }
@@ -280,18 +305,27 @@ function findMiddles(): void {
   }
 }
 
-/** One trial after the other. */
+/** Two trials at a time. */
 function searchEach(lattice: usize, at: usize, run: usize): void {
+  const g = <usize>load<u8>(run, GROUP);
+  const count = winnerCount(load<u32>(run, POINT));
+  const last = <usize>load<u8>(run, LAST);
+  for (let t = <usize>load<u8>(run, FIRST); t <= last; t += 2) {
+    const next = min(t + 1, last);
+    const close = closest(load<u32>(run, LINES), count, g, t, next);
+    chooseClosest(lattice, at, run, g, t, <u32>close);
+    chooseClosest(lattice, at, run, g, next, <u32>(close >>> 32));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function chooseClosest(lattice: usize, at: usize, run: usize, g: usize, t: usize, close: u32): void {
   const point = load<u32>(run, POINT);
   const list = winners(lattice, point);
-  const count = winnerCount(point);
-  const g = <usize>load<u8>(run, GROUP);
-  for (let t = <usize>load<u8>(run, FIRST); t <= <usize>load<u8>(run, LAST); t++) {
-    const close = <u32>closest(load<u32>(run, LINES), count, g, t, t);
-    const one = close != 0 && (close & (close - 1)) == 0;
-    const entry = one ? entryAt(list, ctz(close)) : nearest(list, count, at + (g << 4), load<f32>(t << 2, SCALES));
-    choose(g, t, entry | UNSURE);
-  }
+  const one = close != 0 && (close & (close - 1)) == 0;
+  if (one) choose(g, t, entryAt(list, ctz(close)) | UNSURE);
+  else choose(g, t, nearest(list, winnerCount(point), at + (g << 4), load<f32>(t << 2, SCALES)) | UNSURE);
 }
 
 /** Compares all candidates where an element lies at a threshold. */
@@ -311,7 +345,7 @@ function searchEnds(lattice: usize, at: usize, run: usize): void {
 // @ts-ignore: decorator
 @inline
 function makeLines(block: usize, at: usize, twice: usize, to: usize, four: bool): void {
-  let q = v128.load8x8_u(block);
+  let q = v128.load(block);
   let w = v128.load32_splat(at, ROOT);
   let wx = v128.load32_splat(twice);
   let l = low(q);
@@ -325,7 +359,7 @@ function makeLines(block: usize, at: usize, twice: usize, to: usize, four: bool)
     c = f32x4.mul(w, f32x4.mul(h, h));
     d = f32x4.mul(wx, h);
   }
-  q = v128.load8x8_u(block, 8);
+  q = v128.load(block, 16);
   w = v128.load32_splat(at, ROOT + 4);
   wx = v128.load32_splat(twice, 4);
   l = low(q);
@@ -336,7 +370,7 @@ function makeLines(block: usize, at: usize, twice: usize, to: usize, four: bool)
     c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
     d = f32x4.add(d, f32x4.mul(wx, h));
   }
-  q = v128.load8x8_u(block, 16);
+  q = v128.load(block, 32);
   w = v128.load32_splat(at, ROOT + 8);
   wx = v128.load32_splat(twice, 8);
   l = low(q);
@@ -347,7 +381,7 @@ function makeLines(block: usize, at: usize, twice: usize, to: usize, four: bool)
     c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
     d = f32x4.add(d, f32x4.mul(wx, h));
   }
-  q = v128.load8x8_u(block, 24);
+  q = v128.load(block, 48);
   w = v128.load32_splat(at, ROOT + 12);
   wx = v128.load32_splat(twice, 12);
   l = low(q);
@@ -364,17 +398,6 @@ function makeLines(block: usize, at: usize, twice: usize, to: usize, four: bool)
   v128.store(to, four ? b : d, 48);
 }
 
-/** How far scores are to be trusted in trial t, in two lanes, and in trial u, in two. */
-// @ts-ignore: decorator
-@inline
-function doubts(g: usize, s: v128, r: v128, t: usize, u: usize): v128 {
-  const scales = v128.shuffle<f32>(s, r, 0, 1, 4, 5);
-  const inverses = v128.shuffle<f32>(v128.load32_splat(t << 2, INVERSES), v128.load32_splat(u << 2, INVERSES), 0, 1, 4, 5);
-  const perScale = v128.load32_splat(g << 3, DOUBTS);
-  const perInverse = v128.load32_splat(g << 3, DOUBTS + 4);
-  return f32x4.add(f32x4.mul(perScale, scales), f32x4.mul(perInverse, inverses));
-}
-
 /** As `closest`, for four candidates at most: bits of t, and those of u from bit 4 up. */
 // @ts-ignore: decorator
 @inline
@@ -383,7 +406,7 @@ function closestOfFour(lines: usize, count: u32, g: usize, t: usize, u: usize): 
   const r = v128.load32_splat(u << 2, SCALES);
   const a = score(s, lines);
   const b = score(r, lines);
-  const limits = f32x4.add(leastOfBoth(a, b), doubts(g, s, r, t, u));
+  const limits = f32x4.add(leastOfBoth(a, b), v128.load32_splat(g << 2, DOUBTS));
   const closeA = f32x4.le(a, v128.shuffle<f32>(limits, limits, 0, 0, 0, 0));
   const closeB = f32x4.le(b, v128.shuffle<f32>(limits, limits, 2, 2, 2, 2));
   return i16x8.bitmask(i16x8.narrow_i32x4_s(closeA, closeB)) & (0x11 * ((1 << count) - 1));
@@ -398,7 +421,7 @@ function closestOfFour(lines: usize, count: u32, g: usize, t: usize, u: usize): 
 function closest(lines: usize, count: u32, g: usize, t: usize, u: usize): u64 {
   const s = v128.load32_splat(t << 2, SCALES);
   const r = v128.load32_splat(u << 2, SCALES);
-  const doubt = doubts(g, s, r, t, u);
+  const doubt = v128.load32_splat(g << 2, DOUBTS);
   if (count > 8) return closestOfMany(lines, count, s, r, doubt);
   const s0 = score(s, lines);
   const s1 = score(s, lines + 16);

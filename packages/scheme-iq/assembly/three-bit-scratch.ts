@@ -28,7 +28,7 @@ export const SUMS_QQ: usize = 0x6b50; // floats: Σ w q q
 
 // Its eight groups of four elements.
 export const TWICE: usize = 0x6be0; // 32 floats: 2 · root · x
-export const DOUBTS: usize = 0x6c60; // two floats per group: how far one may trust, per scale and per inverse scale
+export const DOUBTS: usize = 0x6c60; // a float per group: differences of scores below mean nothing
 
 // One group.
 export const DISTANCES: usize = 0x6d00; // two vectors per list block, 5 at most

@@ -123,7 +123,7 @@ export function fitSubBlock(lattice: usize, j: usize, trials: usize, floor: f32,
   }
   makeScales(largest, trials);
   const span = regularSpan(at, largest);
-  if (span > 0) searchTrials(lattice, at, trials);
+  if (span > 0) searchTrials(lattice, at, largest, trials);
   else searchPlainly(lattice, at, trials);
   const best = bestChoice(lattice, at, trials);
   let scale = largest / <f32>15;
