@@ -4,5 +4,7 @@ export * from "./iq1_s";
 export * from "./iq2_s";
 export * from "./iq2_xs";
 export * from "./iq2_xxs";
+export * from "./iq3_s";
+export * from "./iq3_xxs";
 export * from "./iq4_nl";
 export * from "./iq4_xs";

@@ -35,6 +35,34 @@ const schemes = [
   ),
   blockScheme(
     {
+      id: "IQ3_S",
+      summary:
+        "A codebook of 512 for every 4 weights with signs, a 4-bit scale for every 32, a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "used",
+      minSqnr: 15.3,
+      elements: 256,
+      bytes: 2 + 64 + 8 + 32 + 4,
+      scales: [{ at: 0, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
+      id: "IQ3_XXS",
+      summary:
+        "A codebook of 256 for every 4 weights with signs, a 4-bit scale for every 32, a half-precision factor for every 256.",
+      symmetry: "symmetric",
+      importance: "used",
+      minSqnr: 13.1,
+      elements: 256,
+      bytes: 2 + 64 + 32,
+      scales: [{ at: 0, type: "F16" }],
+    },
+    wasm,
+  ),
+  blockScheme(
+    {
       id: "IQ2_S",
       summary:
         "A codebook of 1024 for every 8 weights with signs, a 4-bit scale for every 16, a half-precision factor for every 256.",
