@@ -74,7 +74,7 @@ export function bestTrial(lattice: usize, group: usize, pair: bool, trials: u32)
   const bytes: usize = pair ? 4 : 8;
   for (let i: usize = 0; i < count; i += 4)
     sumFour(lattice, group << 5, pair ? 2 : 4, bytes, DISTINCT + bytes * i, i << 2);
-  // What is better by more than rounding can hide, 6 · 2⁻²⁴, needs no comparing in order.
+  // What is better by more than rounding can hide, 6 · 2⁻²⁴, needs no comparing in order, if nothing underflows.
   let largest = f32x4.splat(0);
   let sound = i32x4.splat(-1);
   for (let i: usize = 0; i < count << 2; i += 16) {
@@ -83,7 +83,9 @@ export function bestTrial(lattice: usize, group: usize, pair: bool, trials: u32)
     const gain = f32x4.mul(f32x4.div(qx, qq), qx);
     v128.store(i, gain, GAINS);
     largest = f32x4.pmax(largest, gain);
-    sound = v128.and(sound, v128.and(f32x4.gt(qq, f32x4.splat(0)), f32x4.gt(gain, f32x4.splat(1e-30))));
+    const smallest = f32x4.pmin(f32x4.mul(qx, qx), gain);
+    sound = v128.and(sound, v128.and(f32x4.gt(qq, f32x4.splat(0)), f32x4.gt(smallest, f32x4.splat(1e-30))));
+    sound = v128.and(sound, f32x4.lt(f32x4.pmax(f32x4.mul(qx, qx), gain), f32x4.splat(1e30)));
   }
   const most = largestLane(largest);
   const limit = f32x4.splat(most - most * <f32>1e-6);
@@ -91,7 +93,7 @@ export function bestTrial(lattice: usize, group: usize, pair: bool, trials: u32)
   for (let i: usize = 0; i < count; i += 4)
     close |= i32x4.bitmask(f32x4.ge(v128.load(i << 2, GAINS), limit)) << <u32>i;
   close &= (1 << <u32>count) - 1;
-  if (popcnt(close) == 1 && i32x4.all_true(sound) && most < <f32>1e30) return <i32>ctz(close);
+  if (popcnt(close) == 1 && i32x4.all_true(sound)) return <i32>ctz(close);
   return bestInOrder(count);
 }
 
