@@ -62,10 +62,8 @@ function encodeBlock(source: usize, target: usize): void {
   multiply();
   acceptBlock();
   clearRuns();
-  for (let j: usize = 0; j < 8; j++) {
-    if ((j & 3) == 0) findFirstScales(j << 7);
-    addThirtyTwo(j, load<f32>((j & 3) << 2, FIRST_SCALES));
-  }
+  findFirstScales();
+  for (let j: usize = 0; j < 8; j++) addThirtyTwo(j, load<f32>(j << 2, FIRST_SCALES));
   searchRuns(LATTICE, 2);
   let largest: f32 = 0;
   for (let j: usize = 0; j < 8; j++) {

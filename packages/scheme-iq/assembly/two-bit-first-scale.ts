@@ -1,13 +1,18 @@
 // IQ2_XXS: a first scale for every sub-block of 32, as if its levels were 0 … 4 without a codebook. A scale is searched
 // around 4 / max in nine steps, then levels are moved one at a time while that lowers the error. Lanes hold four
-// sub-blocks.
+// sub-blocks; a super-block has two such fours.
 import { nearestInt, nearestInts, transpose } from "@fewbit/assembly";
 import { W, X } from "./two-bit-scratch";
 
+// Of each four:
 const TURNED_X: usize = 0xe800; // 32 vectors
 const TURNED_W: usize = 0xea00;
 const LEVELS: usize = 0xec00; // as floats 0 … 255
-export const FIRST_SCALES: usize = 0xee00; // 4 floats
+const SUM_LX: usize = 0xee00; // Σ w x level
+const SUM_LL: usize = 0xee10; // Σ w level level
+const FOUR: usize = 0x620;
+
+export const FIRST_SCALES: usize = 0xf500; // 8 floats
 /** Where levels grow beyond what rounds exactly, llama.cpp's wrap: sub-blocks with such elements go one by one. */
 const EXACT: f32 = 4e6;
 
@@ -16,26 +21,40 @@ const EMPTY: f32 = 1e-15;
 // Constants from memory: see two-bit-search.ts.
 const CONSTANTS: usize = memory.data<f32>([4, 4, 4, 4, 12582912, 12582912, 12582912, 12582912], 16);
 
-/** Fills FIRST_SCALES of the four sub-blocks from offset `x` on. */
-export function findFirstScales(x: usize): void {
+/** Fills FIRST_SCALES of a super-block. */
+export function findFirstScales(): void {
+  const first = searchFour(0, 0);
+  const second = searchFour(FOUR, 512);
+  const both = first && second;
+  if (both) moveBoth();
+  finish(0, 0, first, <i32>both);
+  finish(FOUR, 512, second, <i32>both);
+}
+
+/** A scale for each of four sub-blocks from offset `x` on, and levels, unless these may wrap. */
+function searchFour(four: usize, x: usize): bool {
   for (let i: usize = 0; i < 128; i += 16) {
-    transpose(X + x + i, 128, TURNED_X + 4 * i);
-    transpose(W + x + i, 128, TURNED_W + 4 * i);
+    transpose(X + x + i, 128, TURNED_X + four + 4 * i);
+    transpose(W + x + i, 128, TURNED_W + four + 4 * i);
   }
   let max = f32x4.splat(0);
   let far = f32x4.splat(0);
-  for (let p: usize = 0; p < 512; p += 16) {
+  for (let p = four; p < four + 512; p += 16) {
     const v = v128.load(p, TURNED_X);
     max = f32x4.pmax(max, v);
     far = f32x4.pmax(far, f32x4.abs(v));
   }
   const empty = f32x4.lt(max, f32x4.splat(EMPTY));
   const sane = f32x4.lt(f32x4.mul(far, f32x4.splat(5)), f32x4.mul(max, f32x4.splat(EXACT)));
-  if (i32x4.bitmask(v128.or(sane, empty)) == 15) {
-    v128.store(FIRST_SCALES, firstScales(max));
-    return;
-  }
-  for (let lane: usize = 0; lane < 16; lane += 4) store<f32>(lane, firstScale(x + (lane << 5)), FIRST_SCALES);
+  if (i32x4.bitmask(v128.or(sane, empty)) != 15) return false;
+  searchScale(four, max);
+  return true;
+}
+
+/** @param done rounds of moves that are done */
+function finish(four: usize, x: usize, searched: bool, done: i32): void {
+  if (searched) v128.store(x >> 5, moveLevels(four, done), FIRST_SCALES);
+  else for (let p = x; p < x + 512; p += 128) store<f32>(p >> 5, firstScale(p), FIRST_SCALES);
 }
 
 // @ts-ignore: decorator
@@ -52,13 +71,13 @@ function inByte(levels: v128): v128 {
   return f32x4.convert_i32x4_s(v128.and(levels, i32x4.splat(255)));
 }
 
-function firstScales(max: v128): v128 {
+function searchScale(four: usize, max: v128): void {
   const one = f32x4.splat(1);
   const top = v128.load(CONSTANTS);
   let inverse = f32x4.div(top, max);
   let scale = f32x4.div(one, inverse);
   let least = f32x4.splat(0);
-  for (let p: usize = 0; p < 512; p += 16) {
+  for (let p = four; p < four + 512; p += 16) {
     const levels = inByte(nearestInts(f32x4.mul(inverse, v128.load(p, TURNED_X))));
     least = f32x4.add(least, errorWith(p, scale, levels));
   }
@@ -71,7 +90,7 @@ function firstScales(max: v128): v128 {
     const scaleB = f32x4.div(one, inverseB);
     let errorA = f32x4.splat(0);
     let errorB = f32x4.splat(0);
-    for (let p: usize = 0; p < 512; p += 16) {
+    for (let p = four; p < four + 512; p += 16) {
       const x = v128.load(p, TURNED_X);
       errorA = f32x4.add(errorA, errorWith(p, scaleA, f32x4.pmin(top, f32x4.nearest(f32x4.mul(inverseA, x)))));
       errorB = f32x4.add(errorB, errorWith(p, scaleB, f32x4.pmin(top, f32x4.nearest(f32x4.mul(inverseB, x)))));
@@ -85,7 +104,7 @@ function firstScales(max: v128): v128 {
   }
   let lx = f32x4.splat(0);
   let ll = f32x4.splat(0);
-  for (let p: usize = 0; p < 512; p += 16) {
+  for (let p = four; p < four + 512; p += 16) {
     const x = v128.load(p, TURNED_X);
     const w = v128.load(p, TURNED_W);
     const rounded = i32x4.min_s(nearestInts(f32x4.mul(inverse, x)), i32x4.splat(<i32>TOP));
@@ -94,22 +113,81 @@ function firstScales(max: v128): v128 {
     lx = f32x4.add(lx, f32x4.mul(f32x4.mul(w, x), level));
     ll = f32x4.add(ll, f32x4.mul(f32x4.mul(w, level), level));
   }
-  return moveLevels(lx, ll);
+  v128.store(four, lx, SUM_LX);
+  v128.store(four, ll, SUM_LL);
 }
 
-/** Up to five rounds over all levels: each moves to what fits the others' scale best, if that lowers the error. */
-function moveLevels(lx: v128, ll: v128): v128 {
+/** The first round, in which many levels move, of both fours: they hide each other's latency. */
+function moveBoth(): void {
+  let lxA = v128.load(SUM_LX);
+  let llA = v128.load(SUM_LL);
+  let lxB = v128.load(SUM_LX + FOUR);
+  let llB = v128.load(SUM_LL + FOUR);
+  const zero = f32x4.splat(0);
+  for (let p: usize = 0; p < 512; p += 16) {
+    const wA = v128.load(p, TURNED_W);
+    const wB = v128.load(p, TURNED_W + FOUR);
+    const levelA = v128.load(p, LEVELS);
+    const levelB = v128.load(p, LEVELS + FOUR);
+    const wxA = f32x4.mul(wA, v128.load(p, TURNED_X));
+    const wxB = f32x4.mul(wB, v128.load(p, TURNED_X + FOUR));
+    const restXA = f32x4.sub(lxA, f32x4.mul(wxA, levelA));
+    const restXB = f32x4.sub(lxB, f32x4.mul(wxB, levelB));
+    const restLA = f32x4.sub(llA, f32x4.mul(f32x4.mul(wA, levelA), levelA));
+    const restLB = f32x4.sub(llB, f32x4.mul(f32x4.mul(wB, levelB), levelB));
+    const roundedA = otherLevel(v128.load(p, TURNED_X), restXA, restLA);
+    const roundedB = otherLevel(v128.load(p, TURNED_X + FOUR), restXB, restLB);
+    const otherA = f32x4.convert_i32x4_s(roundedA);
+    const otherB = f32x4.convert_i32x4_s(roundedB);
+    const newXA = f32x4.add(restXA, f32x4.mul(wxA, otherA));
+    const newXB = f32x4.add(restXB, f32x4.mul(wxB, otherB));
+    const newLA = f32x4.add(restLA, f32x4.mul(f32x4.mul(wA, otherA), otherA));
+    const newLB = f32x4.add(restLB, f32x4.mul(f32x4.mul(wB, otherB), otherB));
+    const betterA = f32x4.gt(f32x4.mul(f32x4.mul(newXA, newXA), llA), f32x4.mul(f32x4.mul(lxA, lxA), newLA));
+    const betterB = f32x4.gt(f32x4.mul(f32x4.mul(newXB, newXB), llB), f32x4.mul(f32x4.mul(lxB, lxB), newLB));
+    const mayA = v128.and(v128.and(f32x4.gt(restXA, zero), f32x4.gt(restLA, zero)), f32x4.ne(otherA, levelA));
+    const mayB = v128.and(v128.and(f32x4.gt(restXB, zero), f32x4.gt(restLB, zero)), f32x4.ne(otherB, levelB));
+    const moveA = v128.and(betterA, mayA);
+    const moveB = v128.and(betterB, mayB);
+    v128.store(p, v128.bitselect(inByte(roundedA), levelA, moveA), LEVELS);
+    v128.store(p, v128.bitselect(inByte(roundedB), levelB, moveB), LEVELS + FOUR);
+    lxA = v128.bitselect(newXA, lxA, moveA);
+    lxB = v128.bitselect(newXB, lxB, moveB);
+    llA = v128.bitselect(newLA, llA, moveA);
+    llB = v128.bitselect(newLB, llB, moveB);
+  }
+  v128.store(SUM_LX, lxA);
+  v128.store(SUM_LL, llA);
+  v128.store(SUM_LX + FOUR, lxB);
+  v128.store(SUM_LL + FOUR, llB);
+}
+
+/** The level that fits the scale of all other elements best. */
+// @ts-ignore: decorator
+@inline
+function otherLevel(x: v128, restX: v128, restL: v128): v128 {
+  const bits = f32x4.add(f32x4.div(f32x4.mul(x, restL), restX), v128.load(CONSTANTS, 16));
+  return i32x4.min_s(i32x4.sub(v128.and(bits, i32x4.splat(0x7fffff)), i32x4.splat(0x400000)), i32x4.splat(<i32>TOP));
+}
+
+/**
+ * Up to five rounds over all levels: each moves to what fits the others' scale best, if that lowers the error. Sub-blocks
+ * that a round leaves as they were stay so.
+ */
+function moveLevels(four: usize, done: i32): v128 {
+  let lx = v128.load(four, SUM_LX);
+  let ll = v128.load(four, SUM_LL);
   const zero = f32x4.splat(0);
   const magic = v128.load(CONSTANTS, 16);
   const mantissa = i32x4.splat(0x7fffff);
   const offset = i32x4.splat(0x400000);
   const top = i32x4.splat(<i32>TOP);
-  for (let round = 0; round < 5; round++) {
+  for (let round = done; round < 5; round++) {
     let moved = zero;
     // Moves are rare: first see whether one of four elements moves at all, as if the others did not.
-    for (let four: usize = 0; four < 512; four += 64) {
+    for (let next = four; next < four + 512; next += 64) {
       let moves = zero;
-      for (let p = four; p < four + 64; p += 16) {
+      for (let p = next; p < next + 64; p += 16) {
         const x = v128.load(p, TURNED_X);
         const w = v128.load(p, TURNED_W);
         const level = v128.load(p, LEVELS);
@@ -126,7 +204,7 @@ function moveLevels(lx: v128, ll: v128): v128 {
       }
       if (!v128.any_true(moves)) continue;
       moved = v128.or(moved, moves);
-      for (let p = four; p < four + 64; p += 16) {
+      for (let p = next; p < next + 64; p += 16) {
         const x = v128.load(p, TURNED_X);
         const w = v128.load(p, TURNED_W);
         const level = v128.load(p, LEVELS);
