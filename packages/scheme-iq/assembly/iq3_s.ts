@@ -11,12 +11,12 @@
 // behind it move up. So do we.
 import { decodeHalf, encodeHalf } from "@fewbit/assembly";
 import {
-  entryBits, entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, scaleLevel, signMask, splitSigns,
+  entryBits, entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel, signMask, splitSigns,
   weighImportance, weighSquares,
 } from "./three-bit";
 import { IQ3_S_CODEBOOK, IQ3_S_ENTRIES } from "./three-bit-codebooks";
 import { LISTS, LIST_BLOCK, buildThreeBitLattice } from "./three-bit-lattice";
-import { EMPTY, REFUSED, SIGNS } from "./three-bit-scratch";
+import { EMPTY, REFUSED, SIGNS, VARIANCES } from "./three-bit-scratch";
 
 const GROUPS: usize = 2;
 const HIGH: usize = GROUPS + 256 / 4;
@@ -46,11 +46,16 @@ export function iq3_s_encode(source: usize, target: usize, rows: u32, columns: u
 
 export function iq3_s_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
   prepare();
-  for (let row: u32 = 0; row < rows; row++)
-    for (let column: usize = 0; column < columns; column += 256, source += 1024, target += BYTES) {
-      weighImportance(source, importance + (column << 2));
-      encodeBlock(source, target);
-    }
+  const blocks = (columns >>> 8) * rows;
+  let column: u32 = 0;
+  for (let block: u32 = 0; block < blocks; block++, source += 1024, target += BYTES) {
+    if (block + 4 > blocks) measureOne(source);
+    else if ((block & 3) == 0) measureFour(source);
+    const variance = load<f32>(block + 4 > blocks ? 0 : <usize>(block & 3) << 2, VARIANCES);
+    weighImportance(source, importance + (<usize>column << 2), variance);
+    encodeBlock(source, target);
+    column = column + 256 < columns ? column + 256 : 0;
+  }
 }
 
 function encodeBlock(source: usize, target: usize): void {

@@ -7,12 +7,12 @@
 //                      28 … 31 the level of the scale, which stands for level + ½
 import { decodeHalf, encodeHalf } from "@fewbit/assembly";
 import {
-  entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, scaleLevel, signMask, splitEvenSigns, weighImportance,
+  entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel, signMask, splitEvenSigns, weighImportance,
   weighSquares,
 } from "./three-bit";
 import { IQ3_XXS_CODEBOOK, IQ3_XXS_ENTRIES } from "./three-bit-codebooks";
 import { LISTS, LIST_BLOCK, buildThreeBitLattice } from "./three-bit-lattice";
-import { EMPTY, REFUSED, SIGNS } from "./three-bit-scratch";
+import { EMPTY, REFUSED, SIGNS, VARIANCES } from "./three-bit-scratch";
 
 const GROUPS: usize = 2;
 const WORDS: usize = GROUPS + 256 / 4;
@@ -40,11 +40,16 @@ export function iq3_xxs_encode(source: usize, target: usize, rows: u32, columns:
 
 export function iq3_xxs_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
   prepare();
-  for (let row: u32 = 0; row < rows; row++)
-    for (let column: usize = 0; column < columns; column += 256, source += 1024, target += BYTES) {
-      weighImportance(source, importance + (column << 2));
-      encodeBlock(source, target);
-    }
+  const blocks = (columns >>> 8) * rows;
+  let column: u32 = 0;
+  for (let block: u32 = 0; block < blocks; block++, source += 1024, target += BYTES) {
+    if (block + 4 > blocks) measureOne(source);
+    else if ((block & 3) == 0) measureFour(source);
+    const variance = load<f32>(block + 4 > blocks ? 0 : <usize>(block & 3) << 2, VARIANCES);
+    weighImportance(source, importance + (<usize>column << 2), variance);
+    encodeBlock(source, target);
+    column = column + 256 < columns ? column + 256 : 0;
+  }
 }
 
 function encodeBlock(source: usize, target: usize): void {

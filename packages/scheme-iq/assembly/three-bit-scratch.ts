@@ -33,6 +33,8 @@ export const DOUBTS: usize = 0x6c60; // a float per group: differences of scores
 // One group.
 export const DISTANCES: usize = 0x6d00; // two vectors per list block, 5 at most
 
+export const VARIANCES: usize = 0x6e20; // four floats, of super-blocks in a row
+
 // The result of a super-block.
 export const SUB_SCALES: usize = 0x6e40; // 8 floats
 export const ENTRIES: usize = 0x6e60; // 64 u16

@@ -11,7 +11,7 @@ import { nearestInt } from "@fewbit/assembly";
 import { ROWS } from "./three-bit-lattice";
 import {
   CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, ENTRY_MASK, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, PER_INVERSE,
-  REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, W, WINNERS, WX, X,
+  REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, VARIANCES, W, WINNERS, WX, X,
 } from "./three-bit-scratch";
 import { searchOnce, searchOncePlainly } from "./three-bit-nearest";
 import { UNSURE, offGrid, searchPlainly, searchTrials, settleBetween } from "./three-bit-runs";
@@ -37,17 +37,46 @@ export function weighSquares(source: usize): void {
   }
 }
 
-/** Fills W and ROOT: importance · √(twice the mean square + x²). */
-export function weighImportance(source: usize, importance: usize): void {
-  let sum: f32 = 0;
-  for (let p: usize = 0; p < 1024; p += 4) sum += load<f32>(source + p) * load<f32>(source + p);
-  const variance = f32x4.splat((sum + sum) / <f32>256);
+/** Fills W and ROOT: importance · √(variance + x²), with twice the mean square for the variance. */
+export function weighImportance(source: usize, importance: usize, variance: f32): void {
+  const floor = f32x4.splat(variance);
   for (let p: usize = 0; p < 1024; p += 16) {
     const x = v128.load(source + p);
-    const w = f32x4.mul(v128.load(importance + p), f32x4.sqrt(f32x4.add(variance, f32x4.mul(x, x))));
+    const w = f32x4.mul(v128.load(importance + p), f32x4.sqrt(f32x4.add(floor, f32x4.mul(x, x))));
     v128.store(p, w, W);
     v128.store(p, f32x4.sqrt(w), ROOT);
   }
+}
+
+/** VARIANCES of four super-blocks in a row, twice the mean square of each, summed in order. */
+export function measureFour(source: usize): void {
+  let sum = f32x4.splat(0);
+  for (const end = source + 1024; source < end; source += 16) {
+    const a = v128.load(source);
+    const b = v128.load(source, 1024);
+    const c = v128.load(source, 2048);
+    const d = v128.load(source, 3072);
+    const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+    const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+    const ab2 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+    const cd2 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+    const x0 = v128.shuffle<f64>(ab, cd, 0, 2);
+    const x1 = v128.shuffle<f64>(ab, cd, 1, 3);
+    const x2 = v128.shuffle<f64>(ab2, cd2, 0, 2);
+    const x3 = v128.shuffle<f64>(ab2, cd2, 1, 3);
+    sum = f32x4.add(sum, f32x4.mul(x0, x0));
+    sum = f32x4.add(sum, f32x4.mul(x1, x1));
+    sum = f32x4.add(sum, f32x4.mul(x2, x2));
+    sum = f32x4.add(sum, f32x4.mul(x3, x3));
+  }
+  v128.store(0, f32x4.div(f32x4.add(sum, sum), f32x4.splat(256)), VARIANCES);
+}
+
+/** The same of one super-block. */
+export function measureOne(source: usize): void {
+  let sum: f32 = 0;
+  for (const end = source + 1024; source < end; source += 4) sum += load<f32>(source) * load<f32>(source);
+  store<f32>(0, (sum + sum) / <f32>256, VARIANCES);
 }
 
 /** Splits the super-block into SIGNS and the magnitudes X. */
@@ -59,9 +88,9 @@ export function splitSigns(source: usize): void {
 export function splitEvenSigns(source: usize): void {
   for (let k: usize = 0; k < 32; k++) {
     const x = source + (k << 5);
-    let signs = negatives(x);
-    if (popcnt(signs) & 1) signs ^= 1 << leastCostly(x, k << 5);
-    takeSigns(x, k, signs);
+    const signs = negatives(x);
+    // Always searched for: whether the number is odd cannot be predicted.
+    takeSigns(x, k, signs ^ ((popcnt(signs) & 1) << leastCostly(x, k << 5)));
   }
 }
 
@@ -73,7 +102,23 @@ function negatives(x: usize): u32 {
   return i32x4.bitmask(f32x4.lt(v128.load(x), zero)) | (i32x4.bitmask(f32x4.lt(v128.load(x, 16), zero)) << 4);
 }
 
+/** The first of eight elements with the least w x x. */
+// @ts-ignore: decorator
+@inline
 function leastCostly(x: usize, at: usize): u32 {
+  const x0 = v128.load(x);
+  const x1 = v128.load(x, 16);
+  const a = f32x4.mul(f32x4.mul(v128.load(at, W), x0), x0);
+  const b = f32x4.mul(f32x4.mul(v128.load(at, W + 16), x1), x1);
+  if (!i32x4.all_true(v128.and(f32x4.eq(a, a), f32x4.eq(b, b)))) return leastCostlyOfAny(x, at);
+  let least = f32x4.pmin(a, b);
+  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 2, 3, 0, 1));
+  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 1, 0, 3, 2));
+  return ctz(i16x8.bitmask(i16x8.narrow_i32x4_s(f32x4.eq(a, least), f32x4.eq(b, least))));
+}
+
+/** The same with llama.cpp's comparisons, where some are NaN. */
+function leastCostlyOfAny(x: usize, at: usize): u32 {
   let found: u32 = 0;
   let least: f32 = 0;
   for (let i: u32 = 0; i < 8; i++) {
