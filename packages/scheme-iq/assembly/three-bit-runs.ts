@@ -47,8 +47,8 @@ const CLOSE_A: usize = 8; // u32: a bit for each candidate that may be nearest i
 const CLOSE_B: usize = 12; // u32: in the last
 const ENTRY_A: usize = 16; // u16
 const ENTRY_B: usize = 18; // u16
-const LINES: usize = 20; // u32: address of A and B of the candidates
-const EACH: usize = 24; // u8: whether each trial is to be looked at by itself
+const EACH: usize = 20; // u32: whether trials between the ends have to be looked at
+const LINES: usize = 24; // u32: address of A and B of the candidates
 const RUN_BYTES: usize = 32;
 
 // Of the sub-block at hand.
@@ -97,13 +97,13 @@ function choose(g: usize, t: usize, entry: u32): void {
 /** For all trials from this one on; those behind a run are chosen for later. */
 // @ts-ignore: decorator
 @inline
-function chooseFrom(g: usize, t: usize, entry: u32): void {
+function chooseFrom(g: usize, t: usize, entry: u32, trials: usize): void {
   const entries = i16x8.splat(<i16>entry);
   const p = g * CHOSEN_BYTES + (t << 1);
   v128.store(p, entries, CHOSEN);
   v128.store(p, entries, CHOSEN + 16);
   v128.store(p, entries, CHOSEN + 32);
-  v128.store(p, entries, CHOSEN + 48);
+  if (trials > 24) v128.store(p, entries, CHOSEN + 48);
 }
 
 /** Points and winners of all trials of a regular sub-block. */
@@ -114,12 +114,12 @@ export function searchTrials(lattice: usize, at: usize, largest: f32, trials: us
   findMiddles();
   for (let run = RUNS; run < runsEnd; run += RUN_BYTES) {
     const g = <usize>load<u8>(run, GROUP);
-    if (load<u8>(run, EACH)) {
+    if (load<u32>(run, EACH)) {
       searchEach(lattice, at, run);
       continue;
     }
-    chooseFrom(g, load<u8>(run, FIRST), load<u16>(run, ENTRY_A));
-    chooseFrom(g, load<u8>(run, MIDDLE), load<u16>(run, ENTRY_B));
+    chooseFrom(g, load<u8>(run, FIRST), load<u16>(run, ENTRY_A), trials);
+    chooseFrom(g, load<u8>(run, MIDDLE), load<u16>(run, ENTRY_B), trials);
   }
   for (let k: usize = 0; k < thresholdCount; k++) searchEnds(lattice, at, RUNS + load<u16>(k << 1, THRESHOLDS));
 }
@@ -179,8 +179,7 @@ function listRuns(lattice: usize, trials: usize): void {
       const point = load<u32>(lattice + (<usize>load<u16>(2 * pair * ROUNDED_BYTES + (bit << 1), ROUNDED) << 2), POINTS);
       store<u32>(run, point, POINT);
       store<u32>(run, (2 * pair + (bit >> 5)) | (first << 8) | (last << 16) | (last << 24), GROUP);
-      store<u32>(run, (point & 0xffff) * 0x10001, ENTRY_A);
-      store<u8>(run, 0, EACH);
+      store<u64>(run, (point & 0xffff) * 0x10001, ENTRY_A); // and EACH = 0
       store<u16>(few << 1, <u16>(run - RUNS), FEW);
       store<u16>(many << 1, <u16>(run - RUNS), MANY);
       const counts = <usize>(first != trials);
@@ -281,7 +280,7 @@ function settleEnds(run: usize, list: usize, touches: u32, a: u32, b: u32): void
   store<u16>(run, <u16>entryAt(list, ctz(a) & 31), ENTRY_A);
   store<u16>(run, <u16>entryAt(list, ctz(b) & 31), ENTRY_B);
   const doubtful = <usize>(((a & (a - 1)) | (b & (b - 1))) != 0);
-  store<u8>(run, <u8>doubtful, EACH);
+  store<u32>(run, <u32>doubtful, EACH);
   const first = <usize>load<u8>(run, FIRST);
   const last = <usize>load<u8>(run, LAST);
   store<u16>(crossingCount << 1, <u16>(run - RUNS), CROSSINGS);
@@ -301,16 +300,36 @@ function findMiddles(): void {
     const middle = max(<i32>load<u8>(run, FIRST) + 1, min(<i32>load<u8>(run, LAST), crossing));
     store<u8>(run, <u8>middle, MIDDLE);
     const found = closest(lines, winnerCount(load<u32>(run, POINT)), load<u8>(run, GROUP), middle - 1, middle);
-    store<u8>(run, <u8>(found != expected), EACH);
+    store<u32>(run, <u32>(found != expected), EACH);
   }
 }
 
-/** Two trials at a time. */
+/** Runs with more than one change of winner, or with doubts. */
 function searchEach(lattice: usize, at: usize, run: usize): void {
+  const a = load<u32>(run, CLOSE_A);
+  const b = load<u32>(run, CLOSE_B);
+  searchPart(lattice, at, run, load<u8>(run, FIRST), a, load<u8>(run, LAST), b);
+}
+
+/** The part of a run between two trials where candidates `a` and `b` (bits) win, or may win. */
+function searchPart(lattice: usize, at: usize, run: usize, first: usize, a: u32, last: usize, b: u32): void {
   const g = <usize>load<u8>(run, GROUP);
+  if (isOne(a) && isOne(b)) {
+    const list = winners(lattice, load<u32>(run, POINT));
+    if (a == b || last <= first + 1) {
+      chooseFrom(g, first, entryAt(list, ctz(a)), 32);
+      chooseFrom(g, last, entryAt(list, ctz(b)), 32);
+      return;
+    }
+    const lines = <usize>load<u32>(run, LINES);
+    const middle = <usize>max(<i32>first + 1, min(<i32>last, crossingOf(lines, ctz(a), ctz(b))));
+    const close = closest(lines, winnerCount(load<u32>(run, POINT)), g, middle - 1, middle);
+    searchPart(lattice, at, run, first, a, middle - 1, <u32>close);
+    searchPart(lattice, at, run, middle, <u32>(close >>> 32), last, b);
+    return;
+  }
   const count = winnerCount(load<u32>(run, POINT));
-  const last = <usize>load<u8>(run, LAST);
-  for (let t = <usize>load<u8>(run, FIRST); t <= last; t += 2) {
+  for (let t = first; t <= last; t += 2) {
     const next = min(t + 1, last);
     const close = closest(load<u32>(run, LINES), count, g, t, next);
     chooseClosest(lattice, at, run, g, t, <u32>close);
@@ -320,11 +339,16 @@ function searchEach(lattice: usize, at: usize, run: usize): void {
 
 // @ts-ignore: decorator
 @inline
+function isOne(bits: u32): bool {
+  return bits != 0 && (bits & (bits - 1)) == 0;
+}
+
+// @ts-ignore: decorator
+@inline
 function chooseClosest(lattice: usize, at: usize, run: usize, g: usize, t: usize, close: u32): void {
   const point = load<u32>(run, POINT);
   const list = winners(lattice, point);
-  const one = close != 0 && (close & (close - 1)) == 0;
-  if (one) choose(g, t, entryAt(list, ctz(close)) | UNSURE);
+  if (isOne(close)) choose(g, t, entryAt(list, ctz(close)) | UNSURE);
   else choose(g, t, nearest(list, winnerCount(point), at + (g << 4), load<f32>(t << 2, SCALES)) | UNSURE);
 }
 

@@ -184,7 +184,8 @@ export function fitSubBlock(lattice: usize, j: usize, trials: usize, floor: f32,
     const groups = all ? 255 : off;
     if (span > 0 && span < scale * 1e6) searchAgain(lattice, j, scale, groups & ~settleBetween(scale, trials, j, groups));
     else searchAgainPlainly(lattice, j, scale, groups);
-    scale = fitScale(lattice, j, scale);
+    // With the entries that the scale was fitted to, it stays.
+    if (best < 0 || v128.any_true(v128.xor(v128.load(j << 4, ENTRIES), entries))) scale = fitScale(lattice, j, scale);
   }
   if (scale < 0) {
     scale = -scale;
