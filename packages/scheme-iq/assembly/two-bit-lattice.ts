@@ -162,7 +162,8 @@ export function entriesAt(distance: u32, entry: usize): u32 {
  * llama.cpp compares them, the first of equals winning.
  *
  * A candidate that crosses all the thresholds another one crosses, and more, is left out: in each coordinate it is at
- * least as far from any weights that round to this point, and so it loses, or is equal and comes later (see two-bit-search.ts).
+ * least as far from any weights that round to this point, and so it loses, or is equal and comes later (see
+ * two-bit-search.ts).
  */
 function listCandidates(lattice: usize, block: u32, mask: u32): u32 {
   const entries = sizeOf(lattice);

@@ -39,7 +39,19 @@
 // every threshold is linear in 1 / scale. If the same candidate wins by more than TIE at both ends of a run, it does so
 // in between; if a threshold costs less than CLOSE in between, it does so at one end.
 import { nearestInt } from "@fewbit/assembly";
-import { LISTED, LISTS, LIST_BLOCK, MASKS, NEAREST, ON_GRID, ROWS, entriesAt, measure, numberOf, shellsOf, sizeOf } from "./two-bit-lattice";
+import {
+  LISTED,
+  LISTS,
+  LIST_BLOCK,
+  NEAREST,
+  ON_GRID,
+  ROWS,
+  entriesAt,
+  measure,
+  numberOf,
+  shellsOf,
+  sizeOf,
+} from "./two-bit-lattice";
 import { FIXED, FIXED_BYTES, ON_GRID_BIT, ROOT, SCORES, SUMS, UNIQUE_BIT, X } from "./two-bit-scratch";
 
 const TIE: i16 = 6;
@@ -200,7 +212,6 @@ function closeThresholds(fixed: usize, inverse: f32): u32 {
     f32x4.lt(f32x4.abs(f32x4.sub(v128.load(fixed, 80), y1)), close),
   );
 }
-
 
 /**
  * Looks up the places of a list. SUMS has, for each list block, sixteen sums at the first scale, and sixteen differences
