@@ -11,8 +11,8 @@
 // behind it move up. So do we.
 import { decodeHalf, encodeHalf } from "@fewbit/assembly";
 import {
-  entryBits, entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel, signMask, splitSigns,
-  weighImportance, weighSquares,
+  entryBits, entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel,
+  signMask, splitSigns, weighImportance, weighSquares,
 } from "./three-bit";
 import { IQ3_S_CODEBOOK, IQ3_S_ENTRIES } from "./three-bit-codebooks";
 import { LISTS, LIST_BLOCK, buildThreeBitLattice } from "./three-bit-lattice";

@@ -7,8 +7,8 @@
 //                      28 … 31 the level of the scale, which stands for level + ½
 import { decodeHalf, encodeHalf } from "@fewbit/assembly";
 import {
-  entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel, signMask, splitEvenSigns, weighImportance,
-  weighSquares,
+  entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel, signMask,
+  splitEvenSigns, weighImportance, weighSquares,
 } from "./three-bit";
 import { IQ3_XXS_CODEBOOK, IQ3_XXS_ENTRIES } from "./three-bit-codebooks";
 import { LISTS, LIST_BLOCK, buildThreeBitLattice } from "./three-bit-lattice";
@@ -38,7 +38,9 @@ export function iq3_xxs_encode(source: usize, target: usize, rows: u32, columns:
   }
 }
 
-export function iq3_xxs_encode_weighted(source: usize, target: usize, rows: u32, columns: u32, importance: usize): void {
+export function iq3_xxs_encode_weighted(
+  source: usize, target: usize, rows: u32, columns: u32, importance: usize,
+): void {
   prepare();
   const blocks = (columns >>> 8) * rows;
   let column: u32 = 0;

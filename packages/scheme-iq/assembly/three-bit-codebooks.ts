@@ -1,5 +1,5 @@
-// The codebooks of IQ3_XXS and IQ3_S: facts of the file format. An entry is four levels from 0 to 7, which stand for the
-// odd numbers from 1 to 15; level j lies in bits 3j … 3j + 2.
+// The codebooks of IQ3_XXS and IQ3_S: facts of the file format. An entry is four levels from 0 to 7, which stand for
+// the odd numbers from 1 to 15; level j lies in bits 3j … 3j + 2.
 
 export const IQ3_XXS_ENTRIES: u32 = 256;
 export const IQ3_XXS_CODEBOOK: usize = memory.data<u16>([

@@ -7,10 +7,10 @@
 // for each of 31 or 19 trial scales (three-bit-runs.ts), and for the scale fitted then.
 //
 // Left-out candidates (three-bit-lattice.ts). Candidate b crosses all thresholds from the point that a crosses, and
-// more. If in each coordinate the computed |scale q − x| is no smaller for b than for a, so is each computed term, and,
-// rounding being monotonic, each partial sum: D̂(b) ≥ D̂(a), and a, being nearer to the point, comes first in the list. A
-// coordinate can break this only if x / 2 scale lies at a threshold, 1, 2 … 7, to within rounding, 48 u; where it is
-// nearer than SLACK = 64 u, u = 2⁻²⁴, all candidates are compared.
+// more. If in each coordinate the computed |scale q − x| is no smaller for b than for a, so is each computed term,
+// and, rounding being monotonic, each partial sum: D̂(b) ≥ D̂(a), and a, being nearer to the point, comes first in the
+// list. A coordinate can break this only if x / 2 scale lies at a threshold, 1, 2 … 7, to within rounding, 48 u with u
+// = 2⁻²⁴; where it is nearer than SLACK = 64 u, all candidates are compared.
 import { nearestInt } from "@fewbit/assembly";
 import {
   LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, winnerCount, winners,
@@ -112,8 +112,8 @@ export function searchOncePlainly(lattice: usize, at: usize, scale: f32): u32 {
 }
 
 /**
- * Levels of four elements of a regular sub-block: with z = x / 2 scale, the integers nearest to z − ½, ties to even. The
- * difference is exact where it matters, as is 2 z − 1 in llama.cpp.
+ * Levels of four elements of a regular sub-block: with z = x / 2 scale, the integers nearest to z − ½, ties to even.
+ * The difference is exact where it matters, as is 2 z − 1 in llama.cpp.
  */
 // @ts-ignore: decorator
 @inline

@@ -9,33 +9,35 @@
 // between. So A and B are computed once in a run, and scale · A − B at both ends. If different candidates win there,
 // the trials on both sides of where their lines cross are examined in the same way.
 //
-// Error. Let u = 2⁻²⁴, M = 225 scale Σ w + C. llama.cpp's D̂ differs from D by less than 18.4 u scale M: one rounding of
-// scale · q, at most |scale q| u, moves the square of a difference d by 2.1 |d| |scale q| u, and seven roundings act on
-// the square, the term and the sums that contain it, 7.1 u d²; with |d| ≤ scale q + |x|, both together are below
-// 9.2 u w (scale q + |x|)² ≤ 18.4 u w (scale² q² + x²), and q ≤ 15. The computed scale · A − B differs from the exact one
-// by less than 12.1 u M: A has four roundings, B five, the product and the difference one each, and 2 |x| q ≤ x² / scale
-// + scale q². So if two candidates differ by more than 61 u M, D̂ differs in the same direction; DOUBT = 80 u leaves room
-// for the roundings of M and of the comparison. M is convex in the scale, so that a lead of DOUBT · M at both ends of a
-// run is one in between. Wherever the lead is smaller, the candidates are compared as llama.cpp does it. Underflow is of
-// no concern while Σ w x² > 1e-30, and overflow while the sub-block is regular (three-bit.ts).
+// Error. Let u = 2⁻²⁴, M = 225 scale Σ w + C. llama.cpp's D̂ differs from D by less than 18.4 u scale M: one rounding
+// of scale · q, at most |scale q| u, moves the square of a difference d by 2.1 |d| |scale q| u, and seven roundings
+// act on the square, the term and the sums that contain it, 7.1 u d²; with |d| ≤ scale q + |x|, both together are
+// below 9.2 u w (scale q + |x|)² ≤ 18.4 u w (scale² q² + x²), and q ≤ 15. The computed scale · A − B differs from the
+// exact one by less than 12.1 u M: A has four roundings, B five, the product and the difference one each, and 2 |x| q
+// ≤ x² / scale + scale q². So if two candidates differ by more than 61 u M, D̂ differs in the same direction; DOUBT =
+// 80 u leaves room for the roundings of M and of the comparison. With M for the largest of all scales in its first
+// term and the smallest in its second, a lead of DOUBT · M at both ends of a run is one in between. Where the lead is
+// smaller, the candidates are compared as llama.cpp does it. Underflow is of no concern while Σ w x² > 1e-30, and
+// overflow while the sub-block is regular (three-bit.ts).
 //
-// Left-out candidates (three-bit-nearest.ts). Elements lie at a threshold only in the first or the last trial of a run: in
-// neighbouring trials x / 2 scale differs by more than 1 / 100.
+// Left-out candidates (three-bit-nearest.ts). Elements lie at a threshold only in the first or the last trial of a
+// run: in neighbouring trials x / 2 scale differs by more than 1 / 100.
 //
 // All runs of the sub-block go through each step together, and steps have few branches, because what a branch would
 // depend on comes from long chains of arithmetic and is hard to predict.
-import { LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, listBytes, winnerCount, winners } from "./three-bit-lattice";
+import {
+  LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, listBytes, winnerCount, winners,
+} from "./three-bit-lattice";
 import { atThreshold, entryOf, high, low, nearest, roundPlainly, rounded } from "./three-bit-nearest";
 import {
-  CHOSEN, CHOSEN_BYTES, CROSSINGS, DOUBTS, ENTRIES, FEW, HALF, HALVES, INVERSES, MAGIC, MANY, PAIR_MASK, PER_INVERSE, ROOT, ROUNDED,
-  ROUNDED_BYTES, RUNS, SCALES, SEVEN, THRESHOLDS, TWICE, X,
+  CHOSEN, CHOSEN_BYTES, CROSSINGS, DOUBTS, ENTRIES, FEW, HALF, HALVES, INVERSES, MAGIC, MANY, PAIR_MASK, PER_INVERSE,
+  ROOT, ROUNDED, ROUNDED_BYTES, RUNS, SCALES, SEVEN, THRESHOLDS, TWICE, X,
 } from "./three-bit-scratch";
 
+const DOUBT: f32 = 80 / 16777216;
 const TOUCH: f32 = 1e-3;
 /** Bit of CHOSEN: says nothing about scales nearby. */
 export const UNSURE: u32 = 0x8000;
-
-const DOUBT: f32 = 80 / 16777216;
 
 // A run.
 const POINT: usize = 0; // u32: a word of POINTS
@@ -176,9 +178,10 @@ function listRuns(lattice: usize, trials: usize): void {
       left &= left - 1;
       const first = bit & 31;
       const last = (<usize>ctz(left) - 1) & 31;
-      const point = load<u32>(lattice + (<usize>load<u16>(2 * pair * ROUNDED_BYTES + (bit << 1), ROUNDED) << 2), POINTS);
+      const rounded = <usize>load<u16>(2 * pair * ROUNDED_BYTES + (bit << 1), ROUNDED);
+      const point = load<u32>(lattice + (rounded << 2), POINTS);
       store<u32>(run, point, POINT);
-      store<u32>(run, (2 * pair + (bit >> 5)) | (first << 8) | (last << 16) | (last << 24), GROUP);
+      store<u32>(run, <u32>((2 * pair + (bit >> 5)) | (first << 8) | (last << 16) | (last << 24)), GROUP);
       store<u64>(run, (point & 0xffff) * 0x10001, ENTRY_A); // and EACH = 0
       store<u16>(few << 1, <u16>(run - RUNS), FEW);
       store<u16>(many << 1, <u16>(run - RUNS), MANY);
@@ -199,9 +202,9 @@ function listRuns(lattice: usize, trials: usize): void {
  * For each group 2 w x, and DOUBT · M for the worst of all scales; nothing is trusted if M may underflow. Returns a bit
  * for each group with an element that may touch a threshold in some trial.
  *
- * x / 2 scale is k in trial T for 15 + 0.2 (T − steps) = 2 k largest / x: so if 10 k largest / x, which is rounded by less
- * than 3e-5 while it is below 90, is no nearer to an integer than TOUCH = 1e-3, then x / 2 scale is no nearer to k
- * than TOUCH / 90, and SLACK is less.
+ * x / 2 scale is k in trial T for 15 + 0.2 (T − steps) = 2 k largest / x, so T − steps = 10 k largest / x − 75. In all
+ * trials the product is below 93, and its rounding errors are below 5e-5: if it is not within TOUCH of an integer,
+ * x / 2 scale is not within (TOUCH − 5e-5) / 93 of k, and SLACK is less than that.
  */
 function measureGroups(at: usize, largest: f32, trials: usize): u32 {
   const scale = load<f32>(0, SCALES);
@@ -265,7 +268,8 @@ function findEnds(lattice: usize, at: usize, touching: u32): void {
     store<u32>(run, <u32>lines, LINES);
     const first = lines;
     const end = list + listBytes(winnerCount(point));
-    for (let p = list; p < end; p += LIST_BLOCK, lines += 64) makeLines(p, at + (g << 4), TWICE + (g << 4), lines, false);
+    for (let p = list; p < end; p += LIST_BLOCK, lines += 64)
+      makeLines(p, at + (g << 4), TWICE + (g << 4), lines, false);
     const close = closest(first, winnerCount(point), g, load<u8>(run, FIRST), load<u8>(run, LAST));
     settleEnds(run, list, (touching >>> <u32>g) & 1, <u32>close, <u32>(close >>> 32));
   }
@@ -514,9 +518,9 @@ function crossingOf(lines: usize, a: u32, b: u32): i32 {
 }
 
 /**
- * Entries of these groups of regular sub-block j under a scale of its own, as far as the trials tell: a group that rounds
- * to the same point in the next trials on both sides, and surely goes to the same entry, does so in between. Returns a
- * bit for each group settled.
+ * Entries of these groups of regular sub-block j under a scale of its own, as far as the trials tell: a group that
+ * rounds to the same point in the next trials on both sides, and surely goes to the same entry, does so in between.
+ * Returns a bit for each group settled.
  */
 export function settleBetween(scale: f32, trials: usize, j: usize, groups: u32): u32 {
   const inverse = <f32>1 / scale;

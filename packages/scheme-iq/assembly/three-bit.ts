@@ -10,8 +10,9 @@
 import { nearestInt } from "@fewbit/assembly";
 import { ROWS } from "./three-bit-lattice";
 import {
-  CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, ENTRY_MASK, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS, PAIR_MASK, PER_INVERSE,
-  REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, VARIANCES, W, WINNERS, WX, X,
+  CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, ENTRY_MASK, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS,
+  PAIR_MASK, PER_INVERSE, REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, VARIANCES, W,
+  WINNERS, WX, X,
 } from "./three-bit-scratch";
 import { searchOnce, searchOncePlainly } from "./three-bit-nearest";
 import { UNSURE, offGrid, searchPlainly, searchTrials, settleBetween } from "./three-bit-runs";
@@ -182,7 +183,8 @@ export function fitSubBlock(lattice: usize, j: usize, trials: usize, floor: f32,
   v128.store(j << 4, entries, ENTRIES);
   if (off && scale > 0) {
     const groups = all ? 255 : off;
-    if (span > 0 && span < scale * 1e6) searchAgain(lattice, j, scale, groups & ~settleBetween(scale, trials, j, groups));
+    if (span > 0 && span < scale * 1e6)
+      searchAgain(lattice, j, scale, groups & ~settleBetween(scale, trials, j, groups));
     else searchAgainPlainly(lattice, j, scale, groups);
     // With the entries that the scale was fitted to, it stays.
     if (best < 0 || v128.any_true(v128.xor(v128.load(j << 4, ENTRIES), entries))) scale = fitScale(lattice, j, scale);
@@ -214,7 +216,7 @@ function regularSpan(at: usize, largest: f32): f32 {
   let fine = i32x4.splat(-1);
   for (let p = at; p < at + 128; p += 16) {
     span = f32x4.pmax(span, f32x4.abs(v128.load(p, X)));
-    fine = v128.and(fine, f32x4.lt(v128.load(p, W), f32x4.splat(1e20)));
+    fine = v128.and(fine, f32x4.lt(v128.load(p, ROOT), f32x4.splat(1e10)));
   }
   span = f32x4.pmax(span, v128.shuffle<f32>(span, span, 2, 3, 0, 1));
   span = f32x4.pmax(span, v128.shuffle<f32>(span, span, 1, 0, 3, 2));
@@ -239,8 +241,8 @@ function makeScales(largest: f32, trials: usize): void {
 /**
  * Lists the distinct choices of entries, and finds the best: returns its place, or -1 if there is none.
  *
- * llama.cpp accepts a trial if (Σ w x q)² > best · Σ w q q, and then sets best = scale · Σ w x q. Trials that lead to the
- * same entries follow each other and have the same sums.
+ * llama.cpp accepts a trial if (Σ w x q)² > best · Σ w q q, and then sets best = scale · Σ w x q. Trials that lead to
+ * the same entries follow each other and have the same sums.
  */
 function bestChoice(lattice: usize, at: usize, trials: usize): i32 {
   turn(trials);
@@ -258,7 +260,7 @@ function bestChoice(lattice: usize, at: usize, trials: usize): i32 {
   return found;
 }
 
-/** From entries of a group in all trials, CHOSEN, to entries of all groups in a trial, WINNERS. */
+/** From entries of one group in all trials, CHOSEN, to entries of all groups in one trial, WINNERS. */
 function turn(trials: usize): void {
   for (let t: usize = 0; t < trials; t += 8) {
     const p = t << 1;
