@@ -318,26 +318,26 @@ function searchEach(lattice: usize, at: usize, run: usize): void {
 /** The part of a run between two trials where candidates `a` and `b` (bits) win, or may win. */
 function searchPart(lattice: usize, at: usize, run: usize, first: usize, a: u32, last: usize, b: u32): void {
   const g = <usize>load<u8>(run, GROUP);
-  if (isOne(a) && isOne(b)) {
-    const list = winners(lattice, load<u32>(run, POINT));
-    if (a == b || last <= first + 1) {
-      chooseFrom(g, first, entryAt(list, ctz(a)), 32);
-      chooseFrom(g, last, entryAt(list, ctz(b)), 32);
-      return;
-    }
-    const lines = <usize>load<u32>(run, LINES);
+  const point = load<u32>(run, POINT);
+  const list = winners(lattice, point);
+  const count = winnerCount(point);
+  const lines = <usize>load<u32>(run, LINES);
+  for (; !isOne(a); a = <u32>closest(lines, count, g, first, first)) {
+    choose(g, first, nearest(list, count, at + (g << 4), load<f32>(first << 2, SCALES)) | UNSURE);
+    if (first == last) return;
+    first++;
+  }
+  if (!isOne(b)) {
+    searchPart(lattice, at, run, first, a, last - 1, <u32>closest(lines, count, g, last - 1, last - 1));
+    choose(g, last, nearest(list, count, at + (g << 4), load<f32>(last << 2, SCALES)) | UNSURE);
+  } else if (a == b || last <= first + 1) {
+    chooseFrom(g, first, entryAt(list, ctz(a)), 32);
+    chooseFrom(g, last, entryAt(list, ctz(b)), 32);
+  } else {
     const middle = <usize>max(<i32>first + 1, min(<i32>last, crossingOf(lines, ctz(a), ctz(b))));
-    const close = closest(lines, winnerCount(load<u32>(run, POINT)), g, middle - 1, middle);
+    const close = closest(lines, count, g, middle - 1, middle);
     searchPart(lattice, at, run, first, a, middle - 1, <u32>close);
     searchPart(lattice, at, run, middle, <u32>(close >>> 32), last, b);
-    return;
-  }
-  const count = winnerCount(load<u32>(run, POINT));
-  for (let t = first; t <= last; t += 2) {
-    const next = min(t + 1, last);
-    const close = closest(load<u32>(run, LINES), count, g, t, next);
-    chooseClosest(lattice, at, run, g, t, <u32>close);
-    chooseClosest(lattice, at, run, g, next, <u32>(close >>> 32));
   }
 }
 
@@ -345,15 +345,6 @@ function searchPart(lattice: usize, at: usize, run: usize, first: usize, a: u32,
 @inline
 function isOne(bits: u32): bool {
   return bits != 0 && (bits & (bits - 1)) == 0;
-}
-
-// @ts-ignore: decorator
-@inline
-function chooseClosest(lattice: usize, at: usize, run: usize, g: usize, t: usize, close: u32): void {
-  const point = load<u32>(run, POINT);
-  const list = winners(lattice, point);
-  if (isOne(close)) choose(g, t, entryAt(list, ctz(close)) | UNSURE);
-  else choose(g, t, nearest(list, winnerCount(point), at + (g << 4), load<f32>(t << 2, SCALES)) | UNSURE);
 }
 
 /** Compares all candidates where an element lies at a threshold. */
