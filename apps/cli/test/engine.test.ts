@@ -20,13 +20,7 @@ const count = 16;
 const registry = await loadRegistry(folder, [], undefined);
 const matrix = join(folder, "stories.imatrix.gguf");
 if (!skip) writeMatrix(matrix, await openModel(fixture, registry));
-/** Whatever can be planned with what is bundled is written and loaded. */
-const recipes: string[] = [];
-for (const { value } of skip ? [] : registry.recipes) {
-  const planned = await runHere(quantize(value.id, "--dry-run", "--quiet"), folder);
-  if (planned.status === 0) recipes.push(value.id);
-  else expect(planned.stderr).toContain("error[E_SCHEME_UNKNOWN]");
-}
+const recipes = registry.recipes.map(({ value }) => value.id);
 
 function quantize(recipe: string, ...more: string[]): string[] {
   return [
@@ -51,7 +45,7 @@ describe.skipIf(skip)(
   `llama.cpp loads the output and generates${skip ? " (skipped: no prebuilt llama.cpp or no fixture)" : ""}`,
   () => {
     test("the recipes are all there", () => {
-      expect(recipes.length).toBeGreaterThan(20);
+      expect(recipes.length).toBeGreaterThan(30);
     });
 
     test.each(recipes)("%s", async (recipe) => {

@@ -60,17 +60,26 @@ const recipes: readonly LlamaFtype[] = [
   "IQ1_M",
   "IQ2_XXS",
   "IQ2_XS",
+  "IQ2_S",
+  "IQ2_M",
+  "IQ3_XXS",
+  "IQ3_XS",
+  "IQ3_S",
+  "IQ3_M",
   "IQ4_NL",
   "IQ4_XS",
 ];
 /** Those that cannot be made without an importance matrix. */
-const needImportance: readonly string[] = ["Q2_K_S", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS"];
+const needImportance: readonly string[] = [
+  "Q2_K_S",
+  ...["IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "IQ3_XS"],
+];
 
-test("every recipe that llama.cpp has too is tried here, or needs a package that is not bundled", () => {
+test("every recipe that llama.cpp has too is tried here", () => {
   const others = registry.recipes
     .map(({ value }) => value.id)
     .filter((id) => id in llamaFtypes && !recipes.includes(id as LlamaFtype));
-  expect(others.filter((id) => !id.startsWith("IQ"))).toEqual([]);
+  expect(others).toEqual([]);
   for (const id of recipes) expect(registry.recipe(id).value.id).toBe(id);
 });
 
