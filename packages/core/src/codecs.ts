@@ -5,19 +5,13 @@ import type { Codec, Plugin } from "./types.js";
 /** Remembers codecs for one thread. `plugin` finds a plugin by its npm name. */
 export function codecCache(plugin: (name: string) => Plugin | Promise<Plugin>): LoadCodec {
   const codecs = new Map<string, Promise<Codec>>();
-  const loaded = new Map<string, Codec>();
   return (name, scheme) => {
     const key = `${name}:${scheme}`;
-    const ready = loaded.get(key);
-    if (ready !== undefined) return ready;
     let codec = codecs.get(key);
     if (codec === undefined) {
-      codec = Promise.resolve(plugin(name))
-        .then((found) => createRegistry([found]).scheme(scheme).value.load())
-        .then((made) => {
-          loaded.set(key, made);
-          return made;
-        });
+      codec = Promise.resolve(plugin(name)).then((found) =>
+        createRegistry([found]).scheme(scheme).value.load(),
+      );
       codecs.set(key, codec);
     }
     return codec;
