@@ -7,8 +7,10 @@ import { filesUnder, type Package, packages } from "./workspace.js";
 const floorOf: Readonly<Record<string, 0 | 1 | 2 | 3>> = {
   "@fewbit/core": 0,
   "@fewbit/assembly": 0,
+  "@fewbit/engine-llama": 1,
   "@fewbit/format-gguf": 1,
   "@fewbit/format-safetensors": 1,
+  "@fewbit/hub": 1,
   "@fewbit/runner-piscina": 1,
   "@fewbit/scheme-asymmetric": 1,
   "@fewbit/scheme-float": 1,
@@ -16,7 +18,10 @@ const floorOf: Readonly<Record<string, 0 | 1 | 2 | 3>> = {
   "@fewbit/scheme-per-channel": 1,
   "@fewbit/scheme-symmetric": 1,
   "@fewbit/testing": 1,
+  "@fewbit/calibrate": 2,
+  "@fewbit/convert": 2,
   "@fewbit/evaluate": 2,
+  "@fewbit/report": 2,
   fewbit: 3,
 };
 

@@ -1,4 +1,5 @@
 export * from "./dtype.js";
+export * from "./engine.js";
 export * from "./error.js";
 export { execute, type Io, type LoadCodec } from "./execute.js";
 export { inlineRunner } from "./inline-runner.js";

@@ -1,10 +1,11 @@
+import type { Engine } from "./engine.js";
 import { FewbitError } from "./error.js";
 import type { FormatReader, FormatWriter, ModuleRef, Plugin, Recipe, Runner, Scheme } from "./types.js";
 
 /** Identity: it exists for the types. There is no global list that two copies of core could disagree on. */
 export const definePlugin = <const P extends Plugin>(plugin: P): P => plugin;
 
-/** A scheme, recipe, reader, writer or runner, with the plugin that brings it. */
+/** A scheme, recipe, reader, writer, runner or engine, with the plugin that brings it. */
 export interface Entry<T> {
   readonly plugin: Plugin;
   readonly value: T;
@@ -18,6 +19,7 @@ export interface Registry {
   readonly readers: readonly Entry<FormatReader>[];
   readonly writers: readonly Entry<FormatWriter>[];
   readonly runners: readonly Entry<Runner>[];
+  readonly engines: readonly Entry<Engine>[];
   /**
    * Case-insensitive; may be qualified: `my-scheme:Q4_K`.
    * @throws `E_SCHEME_UNKNOWN`, `E_PLUGIN_CONFLICT`
@@ -58,6 +60,7 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
   const readers = collect((p) => p.readers);
   const writers = collect((p) => p.writers);
   const runners = collect((p) => p.runners);
+  const engines = collect((p) => p.engines);
 
   return {
     plugins,
@@ -66,6 +69,7 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
     readers,
     writers,
     runners,
+    engines,
     scheme: (id) => pick(schemes, id, "scheme", "E_SCHEME_UNKNOWN"),
     recipe: (id) => pick(recipes, id, "recipe", "E_RECIPE_UNKNOWN"),
     writer: (id) => pick(writers, id, "writer", "E_PLUGIN_NOT_FOUND"),

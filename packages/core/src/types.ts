@@ -1,5 +1,6 @@
 // Every public shape, in the order in which data meets them:
 // source → model → recipe → plan → job → runner → codec → receipt → output.
+import type { Engine } from "./engine.js";
 
 // ---- Reading -----------------------------------------------------------------------------------
 
@@ -404,4 +405,5 @@ export interface Plugin {
   readonly writers?: readonly FormatWriter[];
   readonly recipes?: readonly Recipe[];
   readonly runners?: readonly Runner[];
+  readonly engines?: readonly Engine[];
 }
