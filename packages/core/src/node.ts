@@ -1,4 +1,4 @@
 // Node's side: files by path, whole models, and writing an output that appears only when it is complete.
 export { nodeIo, openFile } from "./files.js";
 export { openModel } from "./open-model.js";
-export { type WriteRequest, type Written, writeModel } from "./write-model.js";
+export { outputNames, type WriteRequest, type Written, writeModel } from "./write-model.js";

@@ -7,6 +7,7 @@ import type {
   Job,
   Locator,
   Model,
+  Nonfinite,
   Observer,
   Plan,
   PlannedTensor,
@@ -23,7 +24,7 @@ export interface RunRequest {
   readonly to: readonly Locator[];
   readonly io: Io;
   readonly importance?: ImportanceMatrix;
-  readonly nonfinite?: "refuse" | "zero";
+  readonly nonfinite?: Nonfinite;
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }

@@ -8,6 +8,7 @@ import type {
   Job,
   Locator,
   Model,
+  Nonfinite,
   Output,
   Part,
   Plan,
@@ -25,6 +26,12 @@ const CHUNK_BYTES = 1 << 22;
 /** A chunk is at least one row, so a longer row would break the promise of 64 MiB per worker. */
 const MAX_COLUMNS = 1 << 22;
 
+/**
+ * The output file of every tensor, from 0, given the bytes of each in the order of the output. Files are filled one
+ * after another; one may be left without tensors, to hold metadata only.
+ */
+export type AssignFiles = (bytes: readonly number[]) => readonly number[];
+
 /** What a plan is made from. */
 export interface PlanRequest {
   readonly model: Model;
@@ -32,6 +39,8 @@ export interface PlanRequest {
   readonly context: RecipeContext;
   readonly registry: Registry;
   readonly writer: FormatWriter;
+  /** Splits the output. Absent: one file, or those of the source where the recipe's options say so. */
+  readonly assignFiles?: AssignFiles;
   /** Allow decoding a quantized source, which adds its error to the new one. */
   readonly allowRequantize?: boolean;
 }
@@ -92,16 +101,21 @@ export function makePlan(request: PlanRequest): Planned {
     ]),
   );
 
-  const keepSplit = context.options.keepSplit === true;
+  const files =
+    request.assignFiles?.(chosen.map(({ parts }) => parts.reduce((sum, { bytes }) => sum + bytes, 0))) ??
+    chosen.map(({ tensor }) => (context.options.keepSplit === true ? tensor.file : 0));
   const draft = {
     metadata: attempt(`The recipe ${recipe.id}`, () => recipe.metadata?.(model, context)) ?? model.metadata,
-    files: keepSplit ? model.files.length : 1,
-    tensors: chosen.map(({ tensor, dtype, parts }) => ({
+    files:
+      request.assignFiles === undefined && context.options.keepSplit === true
+        ? model.files.length
+        : files.reduce((most, file) => Math.max(most, file + 1), 1),
+    tensors: chosen.map(({ tensor, dtype, parts }, i) => ({
       name: tensor.name,
       dtype,
       shape: tensor.shape,
       parts,
-      file: keepSplit ? tensor.file : 0,
+      file: files[i]!,
     })),
   };
   const output = attempt(`The writer ${writer.id}`, () => writer.layout(draft));
@@ -276,7 +290,7 @@ export interface JobRequest {
   readonly importance?: ImportanceMatrix;
   /** What the observe pass concluded, by tensor. */
   readonly parameters?: ReadonlyMap<string, unknown>;
-  readonly nonfinite?: "refuse" | "zero";
+  readonly nonfinite?: Nonfinite;
 }
 
 /** Plan → jobs of one pass, in the order of the output. */

@@ -324,6 +324,12 @@ export interface Extent {
   readonly scheme?: { readonly plugin: string; readonly id: string };
 }
 
+/**
+ * What to do with NaN and infinite weights: stop, replace them by zero and count them, or `keep` them where bytes are
+ * copied. Nothing is encoded from such weights.
+ */
+export type Nonfinite = "refuse" | "zero" | "keep";
+
 /** Whole rows of one tensor. Structured-cloneable; carries names, offsets and no weights. */
 export interface Job {
   readonly id: number;
@@ -344,8 +350,8 @@ export interface Job {
   /** One weight per column: the row of this chunk's matrix. */
   readonly importance?: Float32Array;
   readonly parameters?: unknown;
-  /** What to do with NaN and infinite weights; `refuse` when absent. */
-  readonly nonfinite?: "refuse" | "zero";
+  /** `refuse` when absent. */
+  readonly nonfinite?: Nonfinite;
 }
 
 /** What became of one job. Structured-cloneable: all that comes back from a thread. */

@@ -7,7 +7,7 @@ import { createPartial, type PartialFile, removePartial, sealPartial } from "./p
 import { type Progress, runPlan } from "./pipeline.js";
 import type { Planned } from "./plan.js";
 import type { Registry } from "./registry.js";
-import type { FormatWriter, ImportanceMatrix, Locator, Model, Runner } from "./types.js";
+import type { FormatWriter, ImportanceMatrix, Locator, Model, Nonfinite, Runner } from "./types.js";
 
 /** A plan, and where its output goes. */
 export interface WriteRequest extends Planned {
@@ -22,7 +22,7 @@ export interface WriteRequest extends Planned {
   readonly inputs?: readonly string[];
   /** Replace an existing output; the old file stays until the new one is complete. */
   readonly force?: boolean;
-  readonly nonfinite?: "refuse" | "zero";
+  readonly nonfinite?: Nonfinite;
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }
@@ -131,17 +131,30 @@ async function refuseChanged(before: Fingerprint, cause?: unknown): Promise<void
     );
 }
 
+/**
+ * Names of the output's files, from the name the user gave.
+ * @throws `E_USAGE` for a format that cannot be split
+ */
+export function outputNames(writer: FormatWriter, output: string, files: number): readonly string[] {
+  const names = files === 1 ? [output] : writer.fileNames?.(output, files);
+  if (names === undefined)
+    throw new FewbitError(
+      "E_USAGE",
+      `${writer.id} files cannot be split.`,
+      {},
+      "Leave out the option that splits the output.",
+    );
+  return names;
+}
+
 /** Everything that can be refused before a byte is written. */
 async function prepare(
   { path: output, plan, writer }: WriteRequest,
   inputs: readonly Fingerprint[],
   force: boolean,
 ): Promise<Target[]> {
-  const names = plan.files.length === 1 ? [output] : writer.fileNames?.(output, plan.files.length);
-  if (names === undefined)
-    throw new FewbitError("E_USAGE", `${writer.id} files cannot be split.`, {}, "Leave out --keep-split.");
   const targets: Target[] = [];
-  for (const [i, name] of names.entries()) {
+  for (const [i, name] of outputNames(writer, output, plan.files.length).entries()) {
     const path = await followLink(name);
     await refuseTaken(path, inputs, force);
     await refuseInput(partialName(path), inputs, "would be written by way of");

@@ -54,6 +54,31 @@ describe("a plugin that breaks its promises while a plan is made", () => {
   });
 });
 
+describe("an output that is split", () => {
+  const from = modelOf("x", [
+    { name: "a", shape: [8, 32], bytes: 1024 },
+    { name: "b", shape: [4, 32], bytes: 512 },
+    { name: "c", shape: [8, 32], bytes: 1024 },
+  ]);
+
+  test("each tensor lies in the file it was given, by the bytes it takes there", () => {
+    let seen: readonly number[] = [];
+    const made = plan(from, everything("TOP16"), {
+      assignFiles: (bytes: readonly number[]) => {
+        seen = bytes;
+        return [1, 1, 2];
+      },
+    });
+    expect(seen).toEqual(made.tensors.map(({ to }) => to.parts.reduce((sum, part) => sum + part.bytes, 0)));
+    expect(made.tensors.map(({ to }) => to.parts[0]!.file)).toEqual([1, 1, 2]);
+    expect(made.files).toHaveLength(3);
+  });
+
+  test("one file where all are given the first", () => {
+    expect(plan(from, everything("keep"), { assignFiles: () => [0, 0, 0] }).files).toHaveLength(1);
+  });
+});
+
 describe("plan", () => {
   test("is JSON without a path", () => {
     const made = plan(
