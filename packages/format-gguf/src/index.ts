@@ -23,5 +23,6 @@ export { openGguf, reader } from "./reader.js";
 export { aliases, recipes } from "./recipes.js";
 export { type Scan, type ScannedTensor, scan } from "./scan.js";
 export { schemeRecipe } from "./scheme-recipe.js";
+export { type SplitLimit, splitBy, splitting, verbatim } from "./split.js";
 export { fileTypeName, type TensorType, tensorTypes } from "./types.js";
 export { writer } from "./writer.js";

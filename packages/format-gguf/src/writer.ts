@@ -5,7 +5,7 @@ import { encode, quoted } from "./text.js";
 import { BIG_ENDIAN, tensorBytes, tensorTypes } from "./types.js";
 import { Bytes, encodeValue, valueTypeId } from "./value.js";
 
-/** What every shard of a split model says, and no other file. */
+/** What every shard of a split model says, and no other file; in llama-quantize's order. */
 export const splitKeys: readonly string[] = ["split.no", "split.count", "split.tensors.count"];
 
 /** Writes GGUF version 3, byte for byte as llama.cpp lays it out. */
@@ -37,8 +37,8 @@ function fileNames(output: string, files: number): readonly string[] {
 /**
  * Header bytes of every file and a place for every tensor. Pure.
  *
- * The metadata goes into the first file; a split adds its own keys to each. Data is padded to `general.alignment`
- * in the file that says it, to 32 elsewhere.
+ * The metadata goes into the first file; a split adds its own keys to each, and a single file has none of them. Data
+ * is padded to `general.alignment` in the file that says it, to 32 elsewhere.
  *
  * @throws `E_GGUF_KEY`, `E_GGUF_DUP_KEY`, `E_GGUF_TYPE`, `E_GGUF_ALIGNMENT`, `E_GGUF_NAME`, `E_GGUF_DUP_TENSOR`,
  *   `E_GGUF_NDIMS`, `E_GGUF_TENSOR_TYPE`; `E_PLUGIN_FAILED` where a scheme's parts are not the bytes its type takes
@@ -59,7 +59,7 @@ export function layout(draft: Draft): Output {
 
   const places: Output["places"][number][] = [];
   const files = Array.from({ length: draft.files }, (_, file) => {
-    const metadata = draft.files === 1 ? draft.metadata : splitMetadata(draft, file);
+    const metadata = fileMetadata(draft, file);
     const alignment = alignmentOf(metadata);
     const own = tensors.filter((tensor) => tensor.file === file);
 
@@ -139,14 +139,18 @@ function countedDims(dims: readonly number[]): readonly number[] {
   return dims.slice(0, count);
 }
 
-function splitMetadata(draft: Draft, file: number): readonly MetadataEntry[] {
-  const own = draft.metadata.filter((entry) => !splitKeys.includes(entry.key));
-  return [
-    ...(file === 0 ? own : []),
-    { key: "split.no", type: "u16", value: file },
-    { key: "split.count", type: "u16", value: draft.files },
-    { key: "split.tensors.count", type: "i32", value: draft.tensors.length },
-  ];
+/** Where the output is split, its keys follow: in the order of the draft where that names them all. */
+function fileMetadata(draft: Draft, file: number): readonly MetadataEntry[] {
+  const own = draft.metadata.filter(({ key }) => !splitKeys.includes(key));
+  if (draft.files === 1) return own;
+  const named = draft.metadata.map(({ key }) => key).filter((key) => splitKeys.includes(key));
+  const values: Readonly<Record<string, MetadataEntry>> = {
+    "split.no": { key: "split.no", type: "u16", value: file },
+    "split.count": { key: "split.count", type: "u16", value: draft.files },
+    "split.tensors.count": { key: "split.tensors.count", type: "i32", value: draft.tensors.length },
+  };
+  const order = named.length === splitKeys.length ? named : splitKeys;
+  return [...(file === 0 ? own : []), ...order.map((key) => values[key]!)];
 }
 
 function alignmentOf(metadata: readonly MetadataEntry[]): number {
