@@ -93,13 +93,43 @@ export function readArguments(
   };
 }
 
+/** `4G`, `500M` → bytes, in the decimal units of llama-gguf-split. */
+export function parseSize(text: string): number {
+  const [, count, unit] = /^(\d{1,9})([MG])$/i.exec(text) ?? [];
+  const bytes = Number(count) * (unit?.toUpperCase() === "G" ? 1e9 : 1e6);
+  if (count === undefined || bytes === 0)
+    throw usage(
+      `"${text}" is no size of a file.`,
+      "Write a whole number and M (1000000 bytes) or G (1000000000 bytes), such as 4G.",
+    );
+  return bytes;
+}
+
+export function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text) || Number(text) === 0)
+    throw usage(`"${text}" is no number of tensors.`, "Write a whole number from 1.");
+  return Number(text);
+}
+
 /** `model-00001-of-00003.gguf` is called after the model, not after its first shard. */
 const shard = /-\d{5}-of-\d{5}$/;
 
 /**
- * `<model>-<TYPE>.gguf` beside the model; in `cwd` where the model has an address instead of a path. `known` are the
- * extensions that a model's name may end with.
+ * What files made from a model are called after, without an extension: its own name, beside it; in `cwd` where the
+ * model has an address instead of a path. `known` are the extensions that a model's name may end with.
  */
+export function stemOf(model: string, known: readonly string[], cwd: string): string {
+  const isUrl = /^[a-z][a-z\d+.-]+:\/\//i.test(model);
+  const name = isUrl ? decodeURIComponent(new URL(model).pathname.split("/").at(-1) ?? "") : basename(model);
+  const ending = known.find((each) => name.toLowerCase().endsWith(each)) ?? "";
+  const stem = name
+    .slice(0, name.length - ending.length)
+    .replace(shard, "")
+    .replace(/[/\\\0]/g, "_");
+  return join(isUrl ? cwd : dirname(model), stem || "model");
+}
+
+/** `<model>-<TYPE>.gguf`. */
 export function defaultOutput(
   model: string,
   type: string,
@@ -107,16 +137,9 @@ export function defaultOutput(
   known: readonly string[],
   cwd: string,
 ): string {
-  const isUrl = /^https?:\/\//i.test(model);
-  const name = isUrl ? decodeURIComponent(new URL(model).pathname.split("/").at(-1) ?? "") : basename(model);
-  const ending = known.find((each) => name.toLowerCase().endsWith(each)) ?? "";
-  const stem = name
-    .slice(0, name.length - ending.length)
-    .replace(shard, "")
-    .replace(/[/\\\0]/g, "_");
   // A qualified type, `my-scheme:Q4_K`, names a package: not for file names.
   const label = type.slice(type.lastIndexOf(":") + 1).replace(/[^\w.-]/g, "_");
-  return join(isUrl ? cwd : dirname(model), `${stem || "model"}-${label}${extension}`);
+  return `${stemOf(model, known, cwd)}-${label}${extension}`;
 }
 
 /**

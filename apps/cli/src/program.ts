@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addError } from "./commands/error.js";
 import { addInspect } from "./commands/inspect.js";
+import { addMerge } from "./commands/merge.js";
 import { addQuantize } from "./commands/quantize.js";
 import { addRecipes } from "./commands/recipes.js";
 import { addSchemes } from "./commands/schemes.js";
+import { addSplit } from "./commands/split.js";
 import { describe, endingOf, failureJson } from "./failure.js";
 import { escapeControls, toJson } from "./render.js";
 import { examples, type Surroundings } from "./session.js";
@@ -38,6 +40,8 @@ export function createProgram(world: Surroundings): Command {
   addQuantize(program, world);
   addInspect(program, world);
   addError(program, world);
+  addSplit(program, world);
+  addMerge(program, world);
   addSchemes(program, world);
   addRecipes(program, world);
   const write = {

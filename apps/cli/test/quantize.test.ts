@@ -409,21 +409,17 @@ describe("refused, with nothing changed", () => {
 test("a split model stays split, or becomes one file", async () => {
   const keep = join(folder, "split");
   mkdirSync(keep);
-  const metadata = (no: number) => [
-    ...(no === 0 ? [{ key: "general.architecture", type: "string", value: "llama" }] : []),
-    { key: "split.no", type: "u16", value: no },
-    { key: "split.count", type: "u16", value: 2 },
-    { key: "split.tensors.count", type: "i32", value: 2 },
-  ];
-  for (const no of [0, 1])
-    writeGguf(join(keep, `m-0000${no + 1}-of-00002.gguf`), metadata(no), [
-      {
-        name: `blk.${no}.ffn_up.weight`,
-        shape: [64, 256],
-        dtype: "BF16",
-        bytes: bfloat16(weights(64 * 256, no)),
-      },
-    ]);
+  writeGguf(
+    join(keep, "m.gguf"),
+    [{ key: "general.architecture", type: "string", value: "llama" }],
+    [0, 1].map((no) => ({
+      name: `blk.${no}.ffn_up.weight`,
+      shape: [64, 256],
+      dtype: "BF16" as const,
+      bytes: bfloat16(weights(64 * 256, no)),
+    })),
+  );
+  await fewbit(["split", "m.gguf", "--split-max-tensors", "1"], keep);
   const one = await fewbit(["quantize", "m-00001-of-00002.gguf", "--type=Q8_0"], keep);
   expect(one).toMatchObject({ status: 0, stderr: "" });
   const two = await fewbit(
@@ -435,6 +431,7 @@ test("a split model stays split, or becomes one file", async () => {
     "m-00001-of-00002.gguf",
     "m-00002-of-00002.gguf",
     "m-Q8_0.gguf",
+    "m.gguf",
     "s-00001-of-00002.gguf",
     "s-00002-of-00002.gguf",
   ]);

@@ -20,6 +20,8 @@ import {
   parseOverride,
   pruneLayers,
   schemeRecipe,
+  splitBy,
+  splitting,
 } from "@fewbit/format-gguf";
 import { type Command, Option } from "commander";
 import {
@@ -54,8 +56,9 @@ import {
   type Surroundings,
   withCommonOptions,
 } from "../session.js";
+import { type SplitOptions, splitLimit, withSplitOptions } from "../splitting.js";
 
-interface QuantizeOptions extends CommonOptions {
+interface QuantizeOptions extends CommonOptions, SplitOptions {
   readonly type?: string;
   readonly threads?: number;
   readonly imatrix?: string;
@@ -87,6 +90,7 @@ ${examples(
   "fewbit quantize model-f16.gguf small.gguf --type Q5_K_S --threads 4",
   "fewbit quantize model-f16.gguf --type Q2_K_S --imatrix model.imatrix.gguf",
   "fewbit quantize model-f16.gguf --type Q4_K_M --tensor-type 'ffn_down=Q6_K' --tensor-type 'attn_v=Q8_0'",
+  "fewbit quantize model-f16.gguf --type Q8_0 --split-max-size 4G",
   "fewbit quantize model-f16.gguf --type Q4_K_M --dry-run",
 )}`;
 
@@ -123,7 +127,12 @@ export function addQuantize(program: Command, world: Surroundings): void {
     .option("--leave-output-tensor", "leave output.weight as it is")
     .option("--pure", "the same type for every tensor, no mix")
     .option("--allow-requantize", "accept a model that is quantized already, at a loss")
-    .option("--keep-split", "write as many files as the model has")
+    .addOption(
+      new Option("--keep-split", "write as many files as the model has").conflicts([
+        "splitMaxSize",
+        "splitMaxTensors",
+      ]),
+    )
     .addOption(repeatable("--override-kv <KEY=TYPE:VALUE>", "set metadata; TYPE is int, float, bool or str"))
     .option("--prune-layers <numbers>", "leave out layers: 20,21,22", parseLayers)
     .addOption(
@@ -132,7 +141,7 @@ export function addQuantize(program: Command, world: Surroundings): void {
         "replace NaN and infinite weights by zero, and count them; else they stop the run",
       ).choices(["zero"]),
     );
-  withCommonOptions(command)
+  withCommonOptions(withSplitOptions(command))
     .addHelpText("after", HELP)
     .action(async (path: string, rest: string[], options: QuantizeOptions) => {
       await quantize(path, rest, options, openSession(world, options));
@@ -150,10 +159,12 @@ async function quantize(
 ): Promise<void> {
   const registry = await session.registry(path);
   const given = readArguments(rest, options.type, (word) => isType(word, registry));
-  const recipe = withOverrides(
+  const limit = splitLimit(options);
+  const whole = withOverrides(
     chooseRecipe(given.type, registry, schemeRecipe),
     (options.overrideKv ?? []).map(parseOverride),
   );
+  const recipe = limit === undefined ? whole : splitting(whole);
 
   const original = await session.stoppable(openModel(path, registry));
   refuseUnconverted(original, path);
@@ -174,6 +185,7 @@ async function quantize(
     registry,
     writer,
     allowRequantize: options.allowRequantize ?? false,
+    ...(limit === undefined ? {} : { assignFiles: splitBy(limit) }),
   });
   if (options.dryRun) return printPlan(planned.plan, output, session);
 
