@@ -48,13 +48,8 @@ export interface Speed {
   readonly generate?: Estimate;
 }
 
-/** A tensor of one candidate against the reference's: a row of `fewbit error --json`. */
-export interface TensorError {
-  readonly name: string;
-  /** Row-major. */
-  readonly shape: readonly number[];
-  readonly original: StoredTensor;
-  readonly quantized: StoredTensor;
+/** What quantization did to weights: those of one tensor, or of a whole model as if it were one. */
+export interface WeightError {
   /** Decibels; Infinity where nothing was lost. */
   readonly sqnr: number;
   readonly rmse: number;
@@ -62,6 +57,15 @@ export interface TensorError {
   readonly cosine: number;
   /** Decibels, each column counted by its importance. */
   readonly weightedSqnr?: number;
+}
+
+/** A tensor of one candidate against the reference's: a row of `fewbit error --json`. */
+export interface TensorError extends WeightError {
+  readonly name: string;
+  /** Row-major. */
+  readonly shape: readonly number[];
+  readonly original: StoredTensor;
+  readonly quantized: StoredTensor;
 }
 
 /** How a tensor is stored. */
@@ -101,6 +105,8 @@ export interface Candidate extends ModelFacts {
   readonly deltaP?: ProbabilityChange;
   /** Fraction of tokens for which both models hold the same token the most probable. */
   readonly sameTop?: Estimate;
+  /** All tensors together: the `total` of `fewbit error --json`. */
+  readonly weights?: WeightError;
   readonly tensors?: readonly TensorError[];
 }
 
