@@ -10,6 +10,7 @@ import {
   type Registry,
   type Runner,
 } from "@fewbit/core";
+import engineLlama from "@fewbit/engine-llama";
 import formatGguf from "@fewbit/format-gguf";
 import formatSafetensors from "@fewbit/format-safetensors";
 import runnerPiscina from "@fewbit/runner-piscina";
@@ -29,6 +30,7 @@ export const bundled: readonly Plugin[] = [
   formatGguf,
   formatSafetensors,
   runnerPiscina,
+  engineLlama,
 ];
 
 /** Packages of ours that are installed separately, and the ids they bring: for messages, never for loading. */

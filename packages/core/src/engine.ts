@@ -104,9 +104,12 @@ export interface ActivationObserver {
   /** Whether the input of this weight is wanted. Asked once for each product of each micro-batch: keep it cheap. */
   wants(product: {
     readonly weight: string;
+    /** Of the weight. */
     readonly columns: number;
     readonly rows: number;
     readonly experts: number;
+    /** Input vectors of this micro-batch; with experts, of each of its tokens. */
+    readonly vectors: number;
   }): boolean;
   see(activation: Activation): void;
 }
@@ -129,6 +132,12 @@ export interface Activation {
   readonly used?: number;
   /** Input vectors of each token: 1, or `used`. */
   readonly vectors?: number;
+  /**
+   * For weights of several matrices without experts, such as one for each head: how many there are. Input vector `i`
+   * meets matrix `floor(i / run) mod matrices`.
+   */
+  readonly matrices?: number;
+  readonly run?: number;
 }
 
 export interface TokenBatch {
