@@ -4,6 +4,7 @@ export * from "./error.js";
 export { execute, type Io, type LoadCodec } from "./execute.js";
 export { inlineRunner } from "./inline-runner.js";
 export * from "./metrics.js";
+export { type Patience, patience, patientFetch, pause } from "./patience.js";
 export { type Progress, type RunRequest, runPlan } from "./pipeline.js";
 export * from "./plan.js";
 export * from "./registry.js";

@@ -4,22 +4,21 @@ import { FewbitError, isFewbitError, locate } from "./error.js";
 import { openFile } from "./files.js";
 import type { Registry } from "./registry.js";
 import { nameOf, urlSource } from "./source.js";
-import type { Model, Source } from "./types.js";
+import type { Model, Resolved, Source } from "./types.js";
 
 const HEAD_BYTES = 65536;
 
 /**
- * Opens a model by path or http(s) URL with the first registered reader that recognises it. The path may be a folder
- * that holds a file which some reader takes for the whole folder.
+ * Opens a model by path, http(s) URL, or an address that a registered resolver knows, with the first registered reader
+ * that recognises it. The path may be a folder that holds a file which some reader takes for the whole folder.
  *
  * Other files of the model are opened beside the first only: a link that leads elsewhere is refused, but for the
  * layout of Hugging Face's cache.
  *
- * @throws `E_FORMAT_UNKNOWN`, `E_IO`, `E_LINK`, and whatever the reader finds wrong, always naming the file
+ * @throws `E_FORMAT_UNKNOWN`, `E_IO`, `E_LINK`, and whatever the reader or resolver finds wrong, always naming the file
  */
 export async function openModel(given: string, registry: Registry): Promise<Model> {
-  const pathOrUrl = await inFolder(given, registry);
-  const source = await openSource(pathOrUrl);
+  const { source, sibling } = await resolve(given, registry);
   const opened: Source[] = [source];
   try {
     const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
@@ -40,7 +39,7 @@ export async function openModel(given: string, registry: Registry): Promise<Mode
         { file: name },
         "Give a model file of one of these formats, or name the plugin that reads it with --plugin.",
       );
-    const sibling = async (file: string): Promise<Source> => {
+    return await reader.value.open(source, async (file) => {
       if (file === "" || file === "." || file === ".." || /[/\\\0]/.test(file))
         throw new FewbitError(
           "E_IO",
@@ -48,17 +47,10 @@ export async function openModel(given: string, registry: Registry): Promise<Mode
           { file: name },
           "Names of a model's other files are bare names: correct the file that says otherwise.",
         );
-      if (source.at.kind === "file") await refuseForeignLink(dirname(source.at.path), file);
-      const found = await openSource(
-        source.at.kind === "file"
-          ? join(dirname(source.at.path), file)
-          : // Encoded: "http:host" would be another server, and "#" or "?" the end of the name.
-            new URL(encodeURIComponent(file), pathOrUrl).href,
-      );
+      const found = await sibling(file);
       opened.push(found);
       return found;
-    };
-    return await reader.value.open(source, sibling);
+    });
   } catch (thrown) {
     throw isFewbitError(thrown) ? locate(thrown, { file: nameOf(source.at) }) : thrown;
   } finally {
@@ -66,14 +58,41 @@ export async function openModel(given: string, registry: Registry): Promise<Mode
   }
 }
 
-const isUrl = (pathOrUrl: string): boolean => /^https?:\/\//i.test(pathOrUrl);
-
-const openSource = (pathOrUrl: string): Promise<Source> =>
-  isUrl(pathOrUrl) ? urlSource(pathOrUrl) : openFile(pathOrUrl);
+/** The file that an address stands for, and a way to those beside it. */
+async function resolve(given: string, registry: Registry): Promise<Pick<Resolved, "source" | "sibling">> {
+  const resolver = registry.resolvers.find(({ value }) => value.matches(given));
+  if (resolver !== undefined)
+    return resolver.value.open(given, {
+      folderFiles: registry.readers.flatMap(({ value }) => value.folderFiles ?? []),
+      extensions: registry.readers.flatMap(({ value }) => value.extensions),
+    });
+  if (/^https?:\/\//i.test(given))
+    return {
+      source: await urlSource(given),
+      // Encoded: "http:host" would be another server, and "#" or "?" the end of the name.
+      sibling: (file) => urlSource(new URL(encodeURIComponent(file), given).href),
+    };
+  const scheme = /^[a-z][a-z\d+.-]+:\/\//i.exec(given)?.[0];
+  if (scheme !== undefined)
+    throw new FewbitError(
+      "E_IO",
+      `no registered plugin opens ${scheme} addresses`,
+      { file: given },
+      "Give a path or an http(s) address, or name the plugin that opens these with --plugin.",
+    );
+  const path = await inFolder(given, registry);
+  return {
+    source: await openFile(path),
+    async sibling(file) {
+      await refuseForeignLink(dirname(path), file);
+      return openFile(join(dirname(path), file));
+    },
+  };
+}
 
 /** Of a folder, the file that stands for it; anything else as it is. */
 async function inFolder(path: string, registry: Registry): Promise<string> {
-  const found = isUrl(path) ? undefined : await stat(path).catch(() => undefined);
+  const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() !== true) return path;
   const names = registry.readers.flatMap(({ value }) => value.folderFiles ?? []);
   for (const name of names) {

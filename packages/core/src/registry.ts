@@ -1,6 +1,15 @@
 import type { Engine } from "./engine.js";
 import { FewbitError } from "./error.js";
-import type { FormatReader, FormatWriter, ModuleRef, Plugin, Recipe, Runner, Scheme } from "./types.js";
+import type {
+  FormatReader,
+  FormatWriter,
+  ModuleRef,
+  Plugin,
+  Recipe,
+  Resolver,
+  Runner,
+  Scheme,
+} from "./types.js";
 
 /** Identity: it exists for the types. There is no global list that two copies of core could disagree on. */
 export const definePlugin = <const P extends Plugin>(plugin: P): P => plugin;
@@ -18,6 +27,7 @@ export interface Registry {
   readonly recipes: readonly Entry<Recipe>[];
   readonly readers: readonly Entry<FormatReader>[];
   readonly writers: readonly Entry<FormatWriter>[];
+  readonly resolvers: readonly Entry<Resolver>[];
   readonly runners: readonly Entry<Runner>[];
   readonly engines: readonly Entry<Engine>[];
   /**
@@ -59,6 +69,7 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
   const recipes = collect((p) => p.recipes);
   const readers = collect((p) => p.readers);
   const writers = collect((p) => p.writers);
+  const resolvers = collect((p) => p.resolvers);
   const runners = collect((p) => p.runners);
   const engines = collect((p) => p.engines);
 
@@ -68,6 +79,7 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
     recipes,
     readers,
     writers,
+    resolvers,
     runners,
     engines,
     scheme: (id) => pick(schemes, id, "scheme", "E_SCHEME_UNKNOWN"),

@@ -1,4 +1,5 @@
 import { FewbitError } from "./error.js";
+import { type Patience, patience, patientFetch, pause } from "./patience.js";
 import type { Locator, Source } from "./types.js";
 
 /** How a locator is shown to people. */
@@ -41,7 +42,8 @@ export const memorySource = (bytes: Uint8Array<ArrayBuffer>, name = "memory"): S
 
 /**
  * A file behind HTTP, read by range requests. Its locator says which version of the file was opened: whoever opens
- * that again, on another thread, gets the same bytes or an error.
+ * that again, on another thread, gets the same bytes or an error. Where the address leads elsewhere, that place is asked
+ * as long as it answers; headers go to their own server only.
  *
  * @param version the ETag or Last-Modified that the file must have; any where absent
  * @throws `E_IO` where the server fails, or does not answer range requests; `E_INPUT_CHANGED` for another version
@@ -50,8 +52,10 @@ export async function urlSource(
   url: string,
   headers: Readonly<Record<string, string>> = {},
   version?: string,
+  patient: Patience = patience,
 ): Promise<Source> {
-  const first = await request(url, headers, 0, 1);
+  const place: Place = { url, headers, patient };
+  const first = await request(place, 0, 1);
   await first.body?.cancel();
   const total = /\/(\d+)$/.exec(first.headers.get("content-range") ?? "")?.[1];
   if (total === undefined) throw noRanges(url);
@@ -68,9 +72,7 @@ export async function urlSource(
     async read(offset, into) {
       checkPosition(offset);
       if (into.length === 0) return;
-      const response = await request(url, headers, offset, into.length);
-      refuseOther(opened, response, url, offset);
-      const bytes = await bodyOf(response, url, offset);
+      const bytes = await readRange(place, opened, offset, into.length);
       if (bytes.length !== into.length)
         throw truncated({ kind: "url", url }, offset, into.length, bytes.length);
       into.set(bytes);
@@ -93,11 +95,22 @@ function refuseOther(opened: string | undefined, response: Response, url: string
   );
 }
 
-async function bodyOf(response: Response, url: string, offset: number): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (cause) {
-    throw requestFailed(cause, url, offset);
+/** A connection may break after the answer has begun: the whole range is asked for again. */
+async function readRange(
+  place: Place,
+  opened: string | undefined,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  for (let left = place.patient.tries - 1, wait = place.patient.delay; ; left--, wait *= 2) {
+    const response = await request(place, offset, length);
+    refuseOther(opened, response, place.url, offset);
+    try {
+      return new Uint8Array(await response.arrayBuffer());
+    } catch (cause) {
+      if (left <= 0) throw requestFailed(cause, place.url, offset);
+      await pause(wait);
+    }
   }
 }
 
@@ -109,18 +122,35 @@ const noRanges = (url: string): FewbitError =>
     "Download the file first.",
   );
 
-async function request(
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  offset: number,
-  length: number,
-): Promise<Response> {
+/** Where the bytes of a source are asked for. */
+interface Place {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly patient: Patience;
+  /** Where the last request was led to: signed addresses of other servers stop answering after a while. */
+  led?: string;
+}
+
+async function request(place: Place, offset: number, length: number): Promise<Response> {
+  const { url, headers, patient, led } = place;
+  const range = `bytes=${offset}-${offset + length - 1}`;
+  const foreign = led !== undefined && new URL(led).origin !== new URL(url).origin;
   let response: Response;
   try {
-    response = await fetch(url, { headers: { ...headers, range: `bytes=${offset}-${offset + length - 1}` } });
+    response = await patientFetch(
+      led ?? url,
+      { headers: foreign ? { range } : { ...headers, range } },
+      patient,
+    );
   } catch (cause) {
     throw requestFailed(cause, url, offset);
   }
+  if (led !== undefined && response.status !== 206) {
+    await response.body?.cancel();
+    delete place.led;
+    return request(place, offset, length);
+  }
+  if (response.redirected) place.led = response.url;
   if (response.status === 206) return response;
   await response.body?.cancel();
   if (response.status === 200) throw noRanges(url);

@@ -84,6 +84,32 @@ export interface FormatReader {
   open(source: Source, sibling: (fileName: string) => Promise<Source>): Promise<Model>;
 }
 
+/** What a resolver should look for where an address names no file. */
+export interface Wanted {
+  /** Names of files that stand for the whole folder they lie in, best first. */
+  readonly folderFiles: readonly string[];
+  /** With the dot: `.gguf`. */
+  readonly extensions: readonly string[];
+}
+
+/** A file that stands for a model, and what lies beside it. The caller closes what was opened. */
+export interface Resolved {
+  readonly source: Source;
+  /** Opens another file of the same folder by its bare name; throws `E_IO` when there is none. */
+  sibling(fileName: string): Promise<Source>;
+  /** Bare names of the files of that folder. */
+  list(): Promise<readonly string[]>;
+}
+
+/** Opens models by addresses of a kind of its own, such as `hf://organisation/model`. Called on the main thread. */
+export interface Resolver {
+  readonly id: string;
+  /** Whether the address is of this kind, well-formed or not. Never throws. */
+  matches(address: string): boolean;
+  /** Sources whose locators any thread can open by itself. */
+  open(address: string, wanted: Wanted): Promise<Resolved>;
+}
+
 /**
  * How much each input column of each tensor matters: mean squared activations, as llama-imatrix collects them.
  * The values of one tensor are `experts × columns` numbers (`experts` = 1 except for 3-D tensors).
@@ -409,6 +435,7 @@ export interface Plugin {
   readonly schemes?: readonly Scheme[];
   readonly readers?: readonly FormatReader[];
   readonly writers?: readonly FormatWriter[];
+  readonly resolvers?: readonly Resolver[];
   readonly recipes?: readonly Recipe[];
   readonly runners?: readonly Runner[];
   readonly engines?: readonly Engine[];

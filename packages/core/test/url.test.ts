@@ -1,6 +1,6 @@
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { nodeIo } from "../src/files.js";
 import { openModel } from "../src/open-model.js";
 import { createRegistry, definePlugin } from "../src/registry.js";
@@ -44,6 +44,9 @@ async function read(source: Source, offset: number, count: number): Promise<Uint
   return into;
 }
 
+/** What a server says at first counts. */
+const once = { tries: 1, delay: 0 };
+
 test("reads any range, through redirects", async () => {
   answer = (request, response) => {
     if (request.url === "/m.bin") response.writeHead(302, { location: "/real" }).end();
@@ -83,11 +86,14 @@ test.each<[string, RequestListener, object]>([
   ],
 ])("a server %s", async (_, listener, expected) => {
   answer = listener;
-  await expect(urlSource(address())).rejects.toMatchObject({ ...expected, at: { file: address() } });
+  await expect(urlSource(address(), {}, undefined, once)).rejects.toMatchObject({
+    ...expected,
+    at: { file: address() },
+  });
 });
 
 test("a server that hangs up in the middle of a range", async () => {
-  const source = await urlSource(address());
+  const source = await urlSource(address(), {}, undefined, once);
   answer = (request, response) => {
     response.writeHead(206, { "content-range": "bytes 0-99/1000", "content-length": 100, etag });
     response.write("half", () => request.socket.destroy());
@@ -143,4 +149,107 @@ test("other files of a model come from the same server, whatever they are called
   expect(new Set(requested)).toEqual(
     new Set(["/models/m.bin?download=true", "/models/http%3Aelsewhere", "/models/a%3Fb%23c%20d"]),
   );
+});
+
+describe("a server that has a bad moment", () => {
+  const soon = { tries: 4, delay: 1 };
+  const failing = (times: number, first: RequestListener): RequestListener => {
+    let left = times;
+    return (request, response) => (left-- > 0 ? first : ranges)(request, response);
+  };
+
+  test.each<[string, RequestListener]>([
+    ["is asked again where it hangs up", (request) => request.socket.destroy()],
+    ["is asked again where it is overloaded", (_, response) => response.writeHead(503).end("no")],
+    [
+      "is asked again when it says",
+      (_, response) => response.writeHead(429, { "retry-after": "0" }).end("slow down"),
+    ],
+    [
+      "is asked again where it breaks off",
+      (request, response) => {
+        response.writeHead(206, { "content-range": "bytes 0-0/1000", "content-length": 99, etag });
+        response.write("half", () => request.socket.destroy());
+      },
+    ],
+  ])("%s", async (_, moment) => {
+    answer = failing(3, moment);
+    const source = await urlSource(address(), {}, undefined, soon);
+    expect(await read(source, 10, 20)).toEqual(bytes.subarray(10, 30));
+    answer = failing(3, moment);
+    expect(await read(source, 990, 10)).toEqual(bytes.subarray(990));
+  });
+
+  test("is asked so often and not more", async () => {
+    answer = (_, response) => response.writeHead(503).end();
+    await expect(urlSource(address(), {}, undefined, soon)).rejects.toMatchObject({
+      code: "E_IO",
+      message: "the server answered 503 Service Unavailable",
+    });
+    expect(requested).toHaveLength(4);
+  });
+
+  test("is waited for as long as it asks, by either header, and not longer than five minutes", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+    try {
+      const date = new Date(Date.now() + 40_000).toUTCString();
+      for (const [headers, seconds] of [
+        [{ "retry-after": "30" }, 30],
+        [{ "retry-after": date }, 40],
+        [{ ratelimit: '"resolvers";r=0;t=55' }, 55],
+        [{ "retry-after": "99999" }, 300],
+      ] as const) {
+        answer = failing(1, (_, response) => response.writeHead(429, headers).end());
+        requested = [];
+        const opening = urlSource(address(), {}, undefined, { tries: 2, delay: 1 });
+        while (vi.getTimerCount() === 0) await new Promise((done) => setImmediate(done));
+        await vi.advanceTimersByTimeAsync((seconds - 2) * 1000);
+        expect(requested).toHaveLength(1);
+        await vi.advanceTimersByTimeAsync(2000);
+        expect((await opening).size).toBe(1000);
+      }
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe("an address that leads to another server", () => {
+  let asked: { path: string; authorization: string | undefined }[];
+  const expiring = new Set<string>();
+  const other = createServer((request, response) => {
+    asked.push({ path: request.url!, authorization: request.headers.authorization });
+    if (expiring.has(request.url!)) response.writeHead(403).end();
+    else ranges(request, response);
+  });
+  let signature = 1;
+  beforeEach(async () => {
+    asked = [];
+    await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
+    answer = (_, response) =>
+      response
+        .writeHead(302, {
+          location: `http://127.0.0.1:${(other.address() as AddressInfo).port}/real?${signature}`,
+        })
+        .end();
+  });
+  afterEach(async () => {
+    other.closeAllConnections();
+    await new Promise((done) => other.close(done));
+  });
+
+  test("that server is asked at once, without the headers, until it refuses", async () => {
+    const source = await urlSource(address(), { authorization: "Bearer secret" });
+    await read(source, 0, 10);
+    await read(source, 10, 10);
+    expect(requested).toEqual(["/m.bin"]);
+    expiring.add("/real?1");
+    signature = 2;
+    expect(await read(source, 20, 10)).toEqual(bytes.subarray(20, 30));
+    await read(source, 30, 10);
+    expect(requested).toEqual(["/m.bin", "/m.bin"]);
+    expect(asked.map(({ path }) => path.slice(-1)).join("")).toBe("111122");
+    expect(new Set(asked.map(({ authorization }) => authorization))).toEqual(new Set([undefined]));
+    expect(source.at).toMatchObject({ url: address() });
+  });
 });

@@ -2,6 +2,7 @@ import { type ContextOptions, type EngineContext, FewbitError, type TokenBatch }
 import koffi from "koffi";
 import { type Handle, pointerBytes, registerEval } from "./layout.js";
 import type { Library } from "./library.js";
+import { Memory } from "./memory.js";
 import { Observation } from "./observation.js";
 
 /** Tokens of one micro-batch at most, unless told otherwise: llama.cpp's own default. */
@@ -25,9 +26,9 @@ export class LlamaContext implements EngineContext {
   /** Of each token of the last batch: which of the rows of logits is its own, or -1. */
   #rows = new Int32Array(0);
   #rowCount = 0;
-  /** One view of all rows; llama.cpp keeps them together and moves them only to have more. */
-  #logits: { readonly at: bigint; readonly numbers: Float32Array } | undefined;
-  #current = false;
+  /** All rows of the last batch, once they were asked for. */
+  #logits: Float32Array | undefined;
+  readonly #memory = new Memory();
   #closed = false;
 
   /** The same settings as those of llama-perplexity and llama-imatrix, so that numbers agree. */
@@ -74,7 +75,7 @@ export class LlamaContext implements EngineContext {
       if (array !== undefined && array.length !== tokens.length)
         throw this.#failed(`${tokens.length} tokens have ${array.length} ${name}.`);
     this.#number(tokens.length, logits);
-    this.#current = false;
+    this.#logits = undefined;
     this.#library.log.clear();
     const status = this.#library.llama_decode(this.#handle, this.#batch.fill(batch));
     this.#observation?.rethrow();
@@ -104,15 +105,14 @@ export class LlamaContext implements EngineContext {
     return this.#allLogits().subarray(row * vocabulary, (row + 1) * vocabulary);
   }
 
+  /** The rows lie together. Asking waits for the computation to end, so it is done once for a batch. */
   #allLogits(): Float32Array {
-    if (this.#current) return this.#logits!.numbers;
+    if (this.#logits !== undefined) return this.#logits;
     const at = this.#library.llama_get_logits(this.#handle);
     if (at === null) throw this.#failed("there are no logits.");
     const length = this.#rowCount * this.#settings.vocabulary;
-    if (this.#logits?.at !== at || this.#logits.numbers.length < length)
-      this.#logits = { at, numbers: new Float32Array(koffi.view(at, 4 * length)) };
-    this.#current = true;
-    return this.#logits.numbers;
+    this.#logits = new Float32Array(this.#memory.at(at, 4 * length), 0, length);
+    return this.#logits;
   }
 
   clear(): void {

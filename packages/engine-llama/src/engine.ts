@@ -8,7 +8,7 @@ import {
   isFewbitError,
   type TaskRef,
 } from "@fewbit/core";
-import { type FindBuild, findBuild, libraryFolder } from "./builds.js";
+import { chooseBuild, type FindBuild, findBuild } from "./builds.js";
 import type { Answer, Start, Taken } from "./protocol.js";
 
 /** How much of what a process printed before it died is worth showing. */
@@ -24,7 +24,7 @@ export const createEngine = (find: FindBuild = findBuild): Engine => ({
     { signal }: EngineOptions = {},
   ): AsyncGenerator<Output, void, undefined> {
     if (signal?.aborted) throw aborted(signal);
-    const process = new EngineProcess({ folder: libraryFolder(find), task: task.url, input }, signal);
+    const process = new EngineProcess({ build: chooseBuild(find), task: task.url, input }, signal);
     try {
       for (;;) {
         const answer = await process.answer();
@@ -82,13 +82,17 @@ class EngineProcess {
       });
     });
     signal?.addEventListener("abort", this.#abort);
-    child.send(start, (cause) => {
-      // A process that is gone says so itself; an input that cannot be sent is the caller's.
-      if (cause !== null && child.connected) {
-        this.#ended ??= this.#failed(cause);
-        this.#wake();
-      }
-    });
+    try {
+      child.send(start, () => {}); // A process that is gone says so itself.
+    } catch (cause) {
+      this.#ended = new FewbitError(
+        "E_PLUGIN_FAILED",
+        `The input of a task cannot be sent: ${cause instanceof Error ? cause.message : cause}`,
+        { file: start.task },
+        "Use plain data: no functions, no class instances.",
+        cause,
+      );
+    }
   }
 
   /** The next answer. @throws `E_ENGINE_DIED`, `E_ABORTED` */

@@ -1,15 +1,11 @@
 // The engine's process: loads the library, imports the task and hands on what it yields. It ends when its parent does.
 import { once } from "node:events";
-import { type EngineHost, type EngineTask, FewbitError, isFewbitError, toFailure } from "@fewbit/core";
-import koffi from "koffi";
-import { loadLibrary } from "./library.js";
-import { loadModel } from "./model.js";
+import { type EngineTask, FewbitError, isFewbitError, toFailure } from "@fewbit/core";
 import { type Answer, type Start, type Taken, WINDOW } from "./protocol.js";
 
 // Ctrl-C reaches every process of a terminal; what it means for the run is for the parent to say.
 process.on("SIGINT", () => {});
 process.on("disconnect", () => process.exit());
-endWithParent();
 
 const [start] = (await once(process, "message")) as [Start];
 const waiting = new Set<() => void>();
@@ -33,19 +29,29 @@ try {
 }
 
 async function begin({
-  folder,
+  build,
   task: url,
   input,
 }: Start): Promise<AsyncIterable<unknown> | Iterable<unknown>> {
-  const library = loadLibrary(folder);
-  const { version, devices } = library;
-  const host: EngineHost = {
-    version,
-    devices,
-    load: (path, options = {}) => loadModel(library, path, options),
-  };
+  const { openHost } = await importNative();
+  const host = openHost(build);
   const task = await importTask(url);
   return task(host, input);
+}
+
+/** Only here, so that a machine without koffi's library is told about in words. */
+async function importNative(): Promise<typeof import("./native.js")> {
+  try {
+    return await import("./native.js");
+  } catch (cause) {
+    throw new FewbitError(
+      "E_ENGINE_MISSING",
+      `koffi, which calls the library of llama.cpp, cannot be loaded: ${messageOf(cause)}`,
+      {},
+      "Install the packages again; koffi has a library of its own for each platform.",
+      cause,
+    );
+  }
 }
 
 async function importTask(url: string): Promise<EngineTask> {
@@ -54,11 +60,13 @@ async function importTask(url: string): Promise<EngineTask> {
     task = ((await import(url)) as { default?: unknown }).default;
   } catch (cause) {
     if (isFewbitError(cause)) throw cause;
-    throw broken(url, `cannot be imported: ${cause instanceof Error ? cause.message : cause}`, cause);
+    throw broken(url, `cannot be imported: ${messageOf(cause)}`, cause);
   }
   if (typeof task !== "function") throw broken(url, "has no task as its default export.");
   return task as EngineTask;
 }
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 
 const broken = (file: string, what: string, cause?: unknown): FewbitError =>
   new FewbitError("E_PLUGIN_FAILED", `The task ${what}`, { file }, "Report it to its authors.", cause);
@@ -66,14 +74,10 @@ const broken = (file: string, what: string, cause?: unknown): FewbitError =>
 /** Resolves when the message has left, and gives disconnection and messages a chance to be noticed. */
 function send(answer: Answer): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.send!(answer, (error: Error | null) => (error === null ? resolve() : reject(error)));
+    try {
+      process.send!(answer, (error: Error | null) => (error === null ? resolve() : reject(error)));
+    } catch (cause) {
+      reject(broken(start.task, `yields what cannot be sent: ${messageOf(cause)}`, cause));
+    }
   });
-}
-
-/** Where the system offers it, even in the middle of a long computation. */
-function endWithParent(): void {
-  if (process.platform !== "linux") return;
-  const PR_SET_PDEATHSIG = 1;
-  const SIGKILL = 9;
-  koffi.load(null).func("int prctl(int option, unsigned long value)")(PR_SET_PDEATHSIG, SIGKILL);
 }

@@ -1,7 +1,8 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { FewbitError } from "@fewbit/core";
 import koffi from "koffi";
+import type { Build } from "./builds.js";
 import {
   bindBase,
   bindGgml,
@@ -9,7 +10,6 @@ import {
   bindVersion,
   contextDefaults,
   modelDefaults,
-  type Params,
   registerLog,
   release,
   tensorOverhead,
@@ -38,18 +38,18 @@ export interface Library
  * @throws `E_ENGINE_VERSION` where they are of another release than the layouts, `E_ENGINE_MISSING` where they cannot
  * be loaded at all
  */
-export function loadLibrary(folder: string): Library {
+export function loadLibrary({ folder, fallbacks }: Build): Library {
   const log = new Log();
   // Each links to the ones before it, by names that only the process's own scope resolves.
   const base = bindOrRefuse(folder, "ggml-base", bindBase);
   const ggml = bindOrRefuse(folder, "ggml", bindGgml);
+  const llamaVersion = bindOrRefuse(folder, "llama", bindVersion);
   const path = libraryPath(folder, "llama");
-  const loaded = open(path);
-  const versions = [bindVersion(loaded)(), base.ggml_version(), base.ggml_commit()];
+  const versions = [llamaVersion(), base.ggml_version(), base.ggml_commit()];
   const expected = [release.llama, release.ggml, release.commit];
   if (versions.some((version, i) => version !== expected[i]))
     throw wrongRelease(path, `is llama.cpp ${versions.join(", ")}; ${expected.join(", ")} is needed`);
-  const llama = bindLlama(loaded);
+  const llama = bindOrRefuse(folder, "llama", bindLlama);
   const found = [
     ...unlike(llama.llama_model_default_params(), modelDefaults),
     ...unlike(llama.llama_context_default_params(), contextDefaults),
@@ -59,6 +59,9 @@ export function loadLibrary(folder: string): Library {
 
   llama.llama_log_set(registerLog(log.callback), null);
   ggml.ggml_backend_load_all_from_path(folder);
+  if (devicesOf(base, ggml).length < 2)
+    for (const fallback of fallbacks)
+      if (existsSync(fallback)) ggml.ggml_backend_load_all_from_path(fallback);
   llama.llama_backend_init();
   const processor = log.find(/libggml-cpu-([\w.-]+?)\.(?:so|dylib|dll)/)?.[1];
   log.clear();
@@ -140,5 +143,3 @@ const wrongRelease = (file: string, what: string): FewbitError =>
     { file },
     "Install @fewbit/engine-llama again, with the version of @node-llama-cpp that it names.",
   );
-
-export type { Params };

@@ -2,6 +2,7 @@ import type { Activation, ActivationObserver } from "@fewbit/core";
 import koffi from "koffi";
 import { type EvalCallback, tensorFields as fields, type Handle, pointerBytes, values } from "./layout.js";
 import type { Library } from "./library.js";
+import { Memory } from "./memory.js";
 
 /**
  * Shows an observer the inputs of matrix products. llama.cpp asks of every operation of its graph whether its result
@@ -11,6 +12,7 @@ export class Observation {
   readonly #library: Library;
   readonly #observer: ActivationObserver;
   #thrown: { readonly error: unknown } | undefined;
+  readonly #memory = new Memory();
   #copy = new Float32Array(0);
   #bytes = new Uint8Array(0);
 
@@ -80,7 +82,7 @@ export class Observation {
     const strides = [0, 1, 2, 3].map((i) => stride(tensor, i));
     const [columns, n1, n2, n3] = shape as [number, number, number, number];
     const count = columns * n1 * n2 * n3;
-    const all = new Float32Array(this.#memory(tensor));
+    const all = new Float32Array(this.#bytesOf(tensor));
     if (strides[1] === 4 * columns && strides[2] === 4 * columns * n1 && strides[3] === 4 * columns * n1 * n2)
       return all.subarray(0, count);
     if (this.#copy.length < count) this.#copy = new Float32Array(count);
@@ -98,20 +100,20 @@ export class Observation {
   /** A matrix of int32, whose rows may lie apart. */
   #integers(tensor: Handle): Int32Array {
     const [columns, rows, apart] = [extent(tensor, 0), extent(tensor, 1), stride(tensor, 1) / 4];
-    const all = new Int32Array(this.#memory(tensor));
+    const all = new Int32Array(this.#bytesOf(tensor));
     const packed = new Int32Array(columns * rows);
     for (let row = 0; row < rows; row++)
       packed.set(all.subarray(row * apart, row * apart + columns), row * columns);
     return packed;
   }
 
-  /** The bytes from the first to the last element: those of the tensor, or a copy where they lie on a device. */
-  #memory(tensor: Handle): ArrayBuffer {
+  /** From the first to the last element: the tensor's own memory, or a copy where it lies on a device. */
+  #bytesOf(tensor: Handle): ArrayBuffer {
     const bytes = this.#library.ggml_nbytes(tensor);
     const buffer = pointer(tensor + fields.buffer);
     if (buffer === 0n || this.#library.ggml_backend_buffer_is_host(buffer))
-      return koffi.view(pointer(tensor + fields.data), bytes);
-    if (this.#bytes.length !== bytes) this.#bytes = new Uint8Array(bytes);
+      return this.#memory.at(pointer(tensor + fields.data), bytes);
+    if (this.#bytes.length < bytes) this.#bytes = new Uint8Array(bytes);
     this.#library.ggml_backend_tensor_get(tensor, this.#bytes, 0, bytes);
     return this.#bytes.buffer as ArrayBuffer;
   }

@@ -1,9 +1,9 @@
 import type { Failure } from "@fewbit/core";
+import type { Build } from "./builds.js";
 
 /** First message to the engine's process. */
 export interface Start {
-  /** Where the libraries lie. */
-  readonly folder: string;
+  readonly build: Build;
   readonly task: string;
   readonly input: unknown;
 }

@@ -1,0 +1,123 @@
+import { type Batch, emptyBatch, type Text, vectorOf } from "./batch.js";
+import { type Config, numberOf, recordOf } from "./config.js";
+
+/** Rotary positions. */
+export interface Rope {
+  /** Of each pair of dimensions, in radians per position. */
+  readonly frequencies: Float64Array;
+  /** What sines and cosines are multiplied with. */
+  readonly scale: number;
+}
+
+/**
+ * Turns the first dimensions of every head by the token's position in its text. Pairs are dimension `i` and the one
+ * half of the turned dimensions further, as the transformers library has them.
+ */
+export function rotate(x: Batch, head: number, { frequencies, scale }: Rope, texts: readonly Text[]): Batch {
+  const half = frequencies.length;
+  const out = emptyBatch(x.tokens, x.width);
+  out.values.set(x.values);
+  for (const { first, tokens } of texts)
+    for (let position = 0; position < tokens; position++) {
+      const vector = vectorOf(out, first + position);
+      for (let i = 0; i < half; i++) {
+        const cos = Math.cos(position * frequencies[i]!) * scale;
+        const sin = Math.sin(position * frequencies[i]!) * scale;
+        for (let at = i; at < vector.length; at += head) {
+          const a = vector[at]!;
+          const b = vector[at + half]!;
+          vector[at] = a * cos - b * sin;
+          vector[at + half] = b * cos + a * sin;
+        }
+      }
+    }
+  return out;
+}
+
+const plain = (base: number, dimensions: number): Float64Array =>
+  Float64Array.from({ length: dimensions / 2 }, (_, i) => base ** ((-2 * i) / dimensions));
+
+/**
+ * As config.json says, in its old form (`rope_theta`, `rope_scaling`) or its new one (`rope_parameters`).
+ *
+ * @param longest tokens of the longest text: some models turn long texts by other angles
+ */
+export function ropeOf(config: Config, head: number, longest: number): Rope {
+  const parameters = recordOf(config.rope_parameters) ?? recordOf(config.rope_scaling) ?? {};
+  const base = numberOf({ ...config, ...parameters }, "rope_theta", 10000);
+  const partial = numberOf({ ...config, ...parameters }, "partial_rotary_factor", 1);
+  return scaled(config, parameters, base, Math.floor(head * partial), longest);
+}
+
+/** @param scaling what stretches the positions, as `rope_scaling` of config.json says it */
+export function scaled(
+  config: Config,
+  scaling: Config,
+  base: number,
+  dimensions: number,
+  longest: number,
+): Rope {
+  const frequencies = plain(base, dimensions);
+  const context = numberOf(config, "max_position_embeddings", 0);
+  const trained = numberOf({ ...config, ...scaling }, "original_max_position_embeddings", context);
+  switch (scaling.rope_type ?? scaling.type ?? "default") {
+    case "linear":
+      return { frequencies: frequencies.map((each) => each / numberOf(scaling, "factor")), scale: 1 };
+    case "llama3":
+      return { frequencies: frequencies.map((each) => llama3(each, scaling, trained)), scale: 1 };
+    case "yarn":
+      return yarn(frequencies, scaling, base, dimensions, trained);
+    case "su":
+    case "longrope": {
+      const factors = (longest > trained ? scaling.long_factor : scaling.short_factor) as readonly number[];
+      const stretch = context / trained;
+      return {
+        frequencies: frequencies.map((each, i) => each / factors[i]!),
+        scale: numberOf(
+          scaling,
+          "attention_factor",
+          stretch > 1 ? Math.sqrt(1 + Math.log(stretch) / Math.log(trained)) : 1,
+        ),
+      };
+    }
+    default:
+      return { frequencies, scale: 1 };
+  }
+}
+
+/** Slow turns are slowed further, fast ones kept, with a ramp between. */
+function llama3(frequency: number, scaling: Config, trained: number): number {
+  const factor = numberOf(scaling, "factor");
+  const low = numberOf(scaling, "low_freq_factor");
+  const high = numberOf(scaling, "high_freq_factor");
+  const wavelength = (2 * Math.PI) / frequency;
+  if (wavelength < trained / high) return frequency;
+  if (wavelength > trained / low) return frequency / factor;
+  const ramp = (trained / wavelength - low) / (high - low);
+  return (1 - ramp) * (frequency / factor) + ramp * frequency;
+}
+
+/** As llama3, with the ramp over dimensions instead of wavelengths. */
+function yarn(
+  frequencies: Float64Array,
+  scaling: Config,
+  base: number,
+  dimensions: number,
+  trained: number,
+): Rope {
+  const factor = numberOf(scaling, "factor");
+  const dimensionOf = (turns: number): number =>
+    (dimensions * Math.log(trained / (turns * 2 * Math.PI))) / (2 * Math.log(base));
+  const cut = scaling.truncate !== false;
+  const fast = dimensionOf(numberOf(scaling, "beta_fast", 32));
+  const slow = dimensionOf(numberOf(scaling, "beta_slow", 1));
+  const first = Math.max(0, cut ? Math.floor(fast) : fast);
+  const last = Math.min(dimensions - 1, cut ? Math.ceil(slow) : slow);
+  return {
+    frequencies: frequencies.map((each, i) => {
+      const ramp = Math.min(1, Math.max(0, (i - first) / Math.max(0.001, last - first)));
+      return (each / factor) * ramp + each * (1 - ramp);
+    }),
+    scale: numberOf(scaling, "attention_factor", factor > 1 ? 0.1 * Math.log(factor) + 1 : 1),
+  };
+}

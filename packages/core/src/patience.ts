@@ -1,0 +1,68 @@
+// Requests to servers that are busy, or connections that break: waiting a little and asking again is what helps.
+
+/** How often a request is tried, and how long it waits in between. */
+export interface Patience {
+  readonly tries: number;
+  /** Milliseconds before the second try; twice as many before each further one. */
+  readonly delay: number;
+}
+
+/** About eight seconds in all, and more where a server says how long. */
+export const patience: Patience = { tries: 5, delay: 500 };
+
+/** What a server says that may have another answer soon. */
+const passing: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+/** Nobody wants to wait longer without a word, whatever a server asks for. */
+const LONGEST = 300_000;
+
+/**
+ * `fetch`, tried again where the connection fails or the server is overloaded, as long as the server asks where it does
+ * (`Retry-After`, or the seconds of `RateLimit`). The last answer is returned whatever it says.
+ *
+ * @throws what the last `fetch` throws; the reason of the signal
+ */
+export async function patientFetch(
+  url: string | URL,
+  init: RequestInit = {},
+  { tries, delay }: Patience = patience,
+): Promise<Response> {
+  for (let left = tries - 1, wait = delay; ; left--, wait *= 2) {
+    let asked: number | undefined;
+    try {
+      const response = await fetch(url, init);
+      if (left <= 0 || !passing.has(response.status)) return response;
+      await response.body?.cancel();
+      asked = askedDelay(response.headers);
+    } catch (cause) {
+      if (left <= 0 || init.signal?.aborted) throw cause;
+    }
+    await pause(Math.min(asked ?? wait, LONGEST), init.signal ?? undefined);
+  }
+}
+
+/** Milliseconds. */
+function askedDelay(headers: Headers): number | undefined {
+  const after = headers.get("retry-after");
+  if (after !== null) {
+    const milliseconds = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - Date.now();
+    if (!Number.isNaN(milliseconds)) return Math.max(0, milliseconds);
+  }
+  const reset = /;\s*t=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1];
+  return reset === undefined ? undefined : Number(reset) * 1000;
+}
+
+/** @throws the reason of the signal, as soon as it is given */
+export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
