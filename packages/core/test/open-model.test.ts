@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { createRegistry, type FormatReader, isFewbitError, nameOf } from "../src/index.js";
+import { createRegistry, type FormatReader, isFewbitError, memorySource, nameOf } from "../src/index.js";
 import { openModel } from "../src/open-model.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fewbit-open-"));
@@ -120,4 +120,50 @@ test("siblings are bare names", async () => {
     put("all.list", name);
     expect((await refusal(home)).message).toBe(`"${name}" is not the name of a file beside it`);
   }
+});
+
+test("an address of a resolver's kind is opened by it, with all that is needed to choose a file", async () => {
+  const files: Record<string, string> = { "all.list": "more\n", more: "" };
+  const asked: unknown[] = [];
+  const closed: string[] = [];
+  const source = (name: string) => {
+    const made = memorySource(new TextEncoder().encode(files[name]), `far:${name}`);
+    return { ...made, close: async () => void closed.push(name) };
+  };
+  const far = createRegistry([
+    {
+      api: 1,
+      name: "far",
+      version: "1.0.0",
+      module: import.meta.url,
+      readers: [lists],
+      resolvers: [
+        {
+          id: "far",
+          matches: (address) => address.startsWith("far:"),
+          async open(address, wanted) {
+            asked.push(address, wanted);
+            return {
+              source: source("all.list"),
+              sibling: async (name) => source(name),
+              list: async () => Object.keys(files),
+            };
+          },
+        },
+      ],
+    },
+  ]);
+  const model = await openModel("far:away", far);
+  expect(model.files.map(nameOf)).toEqual(["far:all.list", "far:more"]);
+  expect(asked).toEqual(["far:away", { folderFiles: ["all.list", "one.list"], extensions: [".list"] }]);
+  expect(closed.sort()).toEqual(["all.list", "more"]);
+});
+
+test("addresses of a kind that nothing opens", async () => {
+  expect(await refusal("s3://bucket/model.list")).toMatchObject({
+    code: "E_IO",
+    message: "no registered plugin opens s3:// addresses",
+    at: { file: "s3://bucket/model.list" },
+    remedy: "Give a path or an http(s) address, or name the plugin that opens these with --plugin.",
+  });
 });
