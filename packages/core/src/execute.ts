@@ -2,14 +2,23 @@ import { floatTypes } from "./dtype.js";
 import { FewbitError } from "./error.js";
 import { type MetricSums, measure } from "./metrics.js";
 import { nameOf } from "./source.js";
-import type { About, Codec, Job, Locator, Receipt } from "./types.js";
+import type { About, Codec, Extent, Job, Locator, Receipt, StoredLocator } from "./types.js";
+import { originOf } from "./view.js";
+import { readView } from "./view-read.js";
 
 /** The two positional operations an environment must offer. Node: fs; browser: Blob and OPFS. */
 export interface Io {
   /** Fills `into` completely from byte `offset`. */
-  read(from: Locator, offset: number, into: Uint8Array): void | Promise<void>;
+  read(from: StoredLocator, offset: number, into: Uint8Array): void | Promise<void>;
   /** Writes all of `bytes` at byte `offset`. */
   write(to: Locator, offset: number, bytes: Uint8Array): void | Promise<void>;
+}
+
+/** Fills `into` with the first bytes of an extent, whatever they are made from. */
+function readExtent({ from, offset }: Extent, into: Uint8Array, io: Io): void | Promise<void> {
+  return from.kind === "view"
+    ? readView(from.view, offset, into, (stored, at, bytes) => io.read(stored, at, bytes))
+    : io.read(from, offset, into);
 }
 
 /** Codecs by plugin and scheme id, loaded once per thread. */
@@ -63,7 +72,7 @@ interface Done {
 /** Bytes to bytes: not even a NaN's payload changes. */
 async function copy(job: Job, load: LoadCodec, io: Io): Promise<Done> {
   const bytes = scratchOf(job.read.bytes);
-  await io.read(job.read.from, job.read.offset, bytes);
+  await readExtent(job.read, bytes, io);
   // A piece of a very long row may end within a block, which only whole rows cannot.
   const zeroed =
     job.nonfinite === "keep" ? 0 : check(job, bytes, job.rows > 0 ? await decoderOf(job, load) : undefined);
@@ -142,12 +151,12 @@ interface Rows {
 
 /** Source bytes → checked float32 rows, in the encoder's own memory where it lends some. */
 async function readRows(job: Job, encoder: Lender, decoder: Codec | undefined, io: Io): Promise<Rows> {
-  const { from, dtype, offset } = job.read;
+  const { dtype } = job.read;
   const weights = job.rows * job.columns;
   if (dtype === "F32") {
     const target = encoder.borrow?.(job.rows, job.columns) ?? { rows: new Float32Array(weights) };
     const bytes = new Uint8Array(target.rows.buffer, target.rows.byteOffset, target.rows.byteLength);
-    await io.read(from, offset, bytes);
+    await readExtent(job.read, bytes, io);
     return { ...target, zeroed: check(job, bytes, undefined) };
   }
   if (decoder !== undefined) return decodeRows(job, encoder, decoder, io);
@@ -160,7 +169,7 @@ async function readRows(job: Job, encoder: Lender, decoder: Codec | undefined, i
       "Install the package that brings it and name it with --plugin.",
     );
   const bytes = scratchOf(job.read.bytes);
-  await io.read(from, offset, bytes);
+  await readExtent(job.read, bytes, io);
   const zeroed = check(job, bytes, undefined);
   const target = encoder.borrow?.(job.rows, job.columns) ?? { rows: new Float32Array(weights) };
   float.decode(bytes, target.rows);
@@ -172,7 +181,7 @@ async function readRows(job: Job, encoder: Lender, decoder: Codec | undefined, i
 async function decodeRows(job: Job, encoder: Lender, decoder: Codec, io: Io): Promise<Rows> {
   const lent = decoder.borrow?.(job.rows, job.columns);
   const bytes = lent?.out[0] ?? scratchOf(job.read.bytes);
-  await io.read(job.read.from, job.read.offset, bytes);
+  await readExtent(job.read, bytes, io);
   const zeroed = check(job, bytes, decoder);
   let rows = lent?.rows ?? new Float32Array(job.rows * job.columns);
   decoder.decode([bytes], rows, { columns: job.columns });
@@ -203,12 +212,17 @@ function check(job: Job, bytes: Uint8Array, decoder: Codec | undefined): number 
 /** Where an element of the chunk lies, for messages. */
 function placeOf(job: Job, index: number, byte: number) {
   const column = (job.firstColumn ?? 0) + index;
+  const { from } = job.read;
+  const offset = job.read.offset + byte;
+  const origin = from.kind === "view" ? originOf(from.view, offset) : { from, offset, name: undefined };
   return {
-    file: nameOf(job.read.from),
+    file: nameOf(origin?.from ?? from),
     tensor: job.tensor,
     row: job.firstRow + Math.floor(column / job.columns),
     column: column % job.columns,
-    offset: job.read.offset + byte,
+    ...(origin === undefined ? {} : { offset: origin.offset }),
+    // Of a tensor that is made from others: what the file calls the one that the weight is in.
+    ...(origin?.name === undefined ? {} : { key: origin.name }),
   };
 }
 

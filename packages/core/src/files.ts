@@ -5,7 +5,7 @@ import { open } from "node:fs/promises";
 import { FewbitError } from "./error.js";
 import type { Io } from "./execute.js";
 import { checkPosition, nameOf, truncated, urlSource } from "./source.js";
-import type { Locator, Source } from "./types.js";
+import type { Locator, Source, StoredLocator } from "./types.js";
 
 /** One call may transfer at most this much; larger lengths throw in Node. */
 const MAX_TRANSFER = 1 << 30;
@@ -119,7 +119,7 @@ export async function openFile(path: string): Promise<Source> {
       "Give the path of a regular file.",
     );
   }
-  const at: Locator = { kind: "file", path, version: versionOf(stat) };
+  const at: StoredLocator = { kind: "file", path, version: versionOf(stat) };
   return {
     at,
     size: Number(stat.size),
@@ -175,7 +175,7 @@ export function nodeIo(): Io & { close(): void } {
 }
 
 async function readBlob(
-  from: Extract<Locator, { kind: "blob" }>,
+  from: Extract<StoredLocator, { kind: "blob" }>,
   offset: number,
   into: Uint8Array,
 ): Promise<void> {

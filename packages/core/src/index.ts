@@ -1,3 +1,4 @@
+export * from "./architecture.js";
 export * from "./dtype.js";
 export * from "./engine.js";
 export * from "./error.js";
@@ -10,3 +11,20 @@ export * from "./plan.js";
 export * from "./registry.js";
 export { blobSource, memorySource, nameOf, truncated, urlSource } from "./source.js";
 export * from "./types.js";
+export {
+  concat,
+  constant,
+  float32,
+  type ReadStored,
+  repackMxfp4,
+  reshape,
+  rows,
+  scaled,
+  stack,
+  stored,
+  storedUnder,
+  swapAxes,
+  transpose,
+  type View,
+} from "./view.js";
+export { readView } from "./view-read.js";

@@ -3,6 +3,7 @@ import { FewbitError, isFewbitError } from "./error.js";
 import type { Entry, Registry } from "./registry.js";
 import type {
   Assignment,
+  Extent,
   FormatWriter,
   ImportanceMatrix,
   Job,
@@ -18,6 +19,7 @@ import type {
   Scheme,
   TensorInfo,
 } from "./types.js";
+import { narrow } from "./view.js";
 
 /** Weights per encode chunk: 4 MiB of float32, where throughput was best and memory small. Part of `plan.version`. */
 const CHUNK_WEIGHTS = 1 << 20;
@@ -303,6 +305,15 @@ export function* splitJobs(request: JobRequest): Generator<Job> {
   }
 }
 
+/** Of a computed tensor, no more than these bytes need: a job is cloned to its thread. */
+function placed(from: Locator, offset: number, bytes: number): Pick<Extent, "from" | "offset"> {
+  if (from.kind !== "view") return { from, offset };
+  const { view, offset: at } = narrow(from.view, offset, bytes);
+  return view.op === "stored"
+    ? { from: view.from, offset: view.offset + at }
+    : { from: { kind: "view", view }, offset: at };
+}
+
 function* copyJobs(tensor: PlannedTensor, { from, to, nonfinite }: JobRequest): Generator<Omit<Job, "id">> {
   const { columns, rows } = extent(tensor.shape);
   const place = tensor.to.parts[0]!;
@@ -322,9 +333,8 @@ function* copyJobs(tensor: PlannedTensor, { from, to, nonfinite }: JobRequest): 
       rows: Math.floor(bytes / rowBytes),
       ...(firstColumn > 0 ? { firstColumn } : {}),
       read: {
-        from: from[tensor.from.file]!,
+        ...placed(from[tensor.from.file]!, tensor.from.offset + done, bytes),
         dtype: tensor.from.dtype,
-        offset: tensor.from.offset + done,
         bytes,
         ...(tensor.from.plugin ? { scheme: { plugin: tensor.from.plugin, id: tensor.from.dtype } } : {}),
       },
@@ -352,9 +362,12 @@ function* encodeJobs(tensor: PlannedTensor, request: JobRequest): Generator<Omit
         firstRow,
         rows: count,
         read: {
-          from: request.from[tensor.from.file]!,
+          ...placed(
+            request.from[tensor.from.file]!,
+            tensor.from.offset + firstRow * rowBytes,
+            count * rowBytes,
+          ),
           dtype: tensor.from.dtype,
-          offset: tensor.from.offset + firstRow * rowBytes,
           bytes: count * rowBytes,
           ...(tensor.from.plugin ? { scheme: { plugin: tensor.from.plugin, id: tensor.from.dtype } } : {}),
         },

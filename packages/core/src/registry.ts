@@ -1,3 +1,4 @@
+import type { Architecture } from "./architecture.js";
 import type { Engine } from "./engine.js";
 import { FewbitError } from "./error.js";
 import type {
@@ -14,7 +15,7 @@ import type {
 /** Identity: it exists for the types. There is no global list that two copies of core could disagree on. */
 export const definePlugin = <const P extends Plugin>(plugin: P): P => plugin;
 
-/** A scheme, recipe, reader, writer, runner or engine, with the plugin that brings it. */
+/** A scheme, recipe, reader, writer, runner, engine or architecture, with the plugin that brings it. */
 export interface Entry<T> {
   readonly plugin: Plugin;
   readonly value: T;
@@ -30,6 +31,7 @@ export interface Registry {
   readonly resolvers: readonly Entry<Resolver>[];
   readonly runners: readonly Entry<Runner>[];
   readonly engines: readonly Entry<Engine>[];
+  readonly architectures: readonly Entry<Architecture>[];
   /**
    * Case-insensitive; may be qualified: `my-scheme:Q4_K`.
    * @throws `E_SCHEME_UNKNOWN`, `E_PLUGIN_CONFLICT`
@@ -39,6 +41,11 @@ export interface Registry {
   recipe(id: string): Entry<Recipe>;
   /** @throws `E_PLUGIN_NOT_FOUND`, `E_PLUGIN_CONFLICT` */
   writer(id: string): Entry<FormatWriter>;
+  /**
+   * By the name of a class, as `architectures` of a config.json has it: `LlamaForCausalLM`.
+   * @throws `E_ARCHITECTURE`, `E_PLUGIN_CONFLICT`
+   */
+  architecture(className: string): Entry<Architecture>;
   /** npm name → module, for workers. */
   modules(): Record<string, ModuleRef>;
 }
@@ -72,6 +79,7 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
   const resolvers = collect((p) => p.resolvers);
   const runners = collect((p) => p.runners);
   const engines = collect((p) => p.engines);
+  const architectures = collect((p) => p.architectures);
 
   return {
     plugins,
@@ -82,9 +90,11 @@ export function createRegistry(plugins: readonly Plugin[]): Registry {
     resolvers,
     runners,
     engines,
+    architectures,
     scheme: (id) => pick(schemes, id, "scheme", "E_SCHEME_UNKNOWN"),
     recipe: (id) => pick(recipes, id, "recipe", "E_RECIPE_UNKNOWN"),
     writer: (id) => pick(writers, id, "writer", "E_PLUGIN_NOT_FOUND"),
+    architecture: (className) => pickArchitecture(architectures, className),
     modules: () =>
       Object.fromEntries(
         plugins.map((p) => [
@@ -121,6 +131,25 @@ function pick<T extends { readonly id: string }>(
     `No registered plugin brings a ${kind} "${id}". Registered: ${nearestFirst(known, bare).join(", ") || "none"}.`,
     {},
     `Check the spelling, or install the package that brings it and name it with --plugin.`,
+  );
+}
+
+function pickArchitecture(entries: readonly Entry<Architecture>[], className: string): Entry<Architecture> {
+  const found = entries.filter(({ value }) => value.classes.includes(className));
+  if (found.length === 1) return found[0]!;
+  if (found.length > 1)
+    throw new FewbitError(
+      "E_PLUGIN_CONFLICT",
+      `The architecture "${className}" is brought by ${found.map(({ plugin }) => plugin.name).join(" and ")}.`,
+      { key: "architectures" },
+      "Leave one of these plugins out.",
+    );
+  const known = entries.flatMap(({ value }) => value.classes);
+  throw new FewbitError(
+    "E_ARCHITECTURE",
+    `No registered plugin knows the architecture "${className}". Known: ${nearestFirst(known, className.toUpperCase()).join(", ") || "none"}.`,
+    { key: "architectures" },
+    "Convert it with llama.cpp's convert_hf_to_gguf.py, or name a plugin that brings it with --plugin.",
   );
 }
 

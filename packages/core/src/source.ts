@@ -1,10 +1,23 @@
 import { FewbitError } from "./error.js";
 import { type Patience, patience, patientFetch, pause } from "./patience.js";
-import type { Locator, Source } from "./types.js";
+import type { Locator, Source, StoredLocator } from "./types.js";
+import { storedUnder } from "./view.js";
 
-/** How a locator is shown to people. */
-export const nameOf = (at: Locator): string =>
-  at.kind === "file" ? at.path : at.kind === "url" ? at.url : at.name;
+/** How a locator is shown to people: of a computed tensor, the first file that it comes from. */
+export function nameOf(at: Locator): string {
+  switch (at.kind) {
+    case "file":
+      return at.path;
+    case "url":
+      return at.url;
+    case "blob":
+      return at.name;
+    case "view": {
+      const [first] = storedUnder(at.view);
+      return first === undefined ? "a computed tensor" : nameOf(first.from);
+    }
+  }
+}
 
 /** The error of every read that finds fewer bytes than were promised. */
 export const truncated = (at: Locator, offset: number, wanted: number, found: number): FewbitError =>
@@ -22,7 +35,7 @@ export function checkPosition(offset: number): void {
 
 /** A file chosen in a browser, or any bytes in memory. */
 export function blobSource(blob: Blob, name: string): Source {
-  const at: Locator = { kind: "blob", blob, name };
+  const at: StoredLocator = { kind: "blob", blob, name };
   return {
     at,
     size: blob.size,

@@ -1,11 +1,13 @@
 // Every public shape, in the order in which data meets them:
 // source → model → recipe → plan → job → runner → codec → receipt → output.
+import type { Architecture } from "./architecture.js";
 import type { Engine } from "./engine.js";
+import type { View } from "./view.js";
 
 // ---- Reading -----------------------------------------------------------------------------------
 
 /** Names a file so that any thread can open it by itself. Structured-cloneable. */
-export type Locator =
+export type StoredLocator =
   | {
       readonly kind: "file";
       readonly path: string;
@@ -21,9 +23,12 @@ export type Locator =
     }
   | { readonly kind: "blob"; readonly blob: Blob; readonly name: string };
 
+/** What bytes are read from: a file, or a tensor that is computed from the bytes of files. Structured-cloneable. */
+export type Locator = StoredLocator | { readonly kind: "view"; readonly view: View };
+
 /** Random access to the bytes behind a locator. */
 export interface Source {
-  readonly at: Locator;
+  readonly at: StoredLocator;
   /** Bytes. */
   readonly size: number;
   /** Fills `into` completely from byte `offset`. Throws `E_TRUNCATED` where the bytes end earlier. */
@@ -439,4 +444,5 @@ export interface Plugin {
   readonly recipes?: readonly Recipe[];
   readonly runners?: readonly Runner[];
   readonly engines?: readonly Engine[];
+  readonly architectures?: readonly Architecture[];
 }

@@ -38,7 +38,8 @@ export type View = { readonly dtype: string; readonly shape: readonly number[]; 
   | { readonly op: "mxfp4"; readonly of: View; readonly scales: View }
 );
 
-type Op<K extends View["op"]> = Extract<View, { op: K }>;
+/** The views of one operation. */
+export type Op<K extends View["op"]> = Extract<View, { op: K }>;
 
 /** Reads stored bytes: fills `into` from byte `offset`. */
 export type ReadStored = (from: StoredLocator, offset: number, into: Uint8Array) => void | Promise<void>;
@@ -137,8 +138,46 @@ export function swapAxes(of: View, axis: number): View {
 /** The last two dimensions change places. */
 export const transpose = (of: View): View => swapAxes(of, of.shape.length - 2);
 
+/** Values of the 256 patterns of each 8-bit float. */
+export const eightBitFloats: ReadonlyMap<string, Float32Array> = new Map([
+  ["F8_E4M3", Float32Array.from({ length: 256 }, (_, bits) => e4m3(bits))],
+  ["F8_E5M2", Float32Array.from({ length: 256 }, (_, bits) => e5m2(bits))],
+]);
+
+/** Sign, four bits of exponent, three of mantissa; no infinity, one NaN. */
+function e4m3(bits: number): number {
+  const [exponent, mantissa] = [(bits >> 3) & 15, bits & 7];
+  const size =
+    (bits & 127) === 127
+      ? Number.NaN
+      : exponent === 0
+        ? mantissa * 2 ** -9
+        : (1 + mantissa / 8) * 2 ** (exponent - 7);
+  return bits > 127 ? -size : size;
+}
+
+/** The upper half of an IEEE half. */
+function e5m2(bits: number): number {
+  const [exponent, mantissa] = [(bits >> 2) & 31, bits & 3];
+  const size =
+    exponent === 31
+      ? mantissa === 0
+        ? Number.POSITIVE_INFINITY
+        : Number.NaN
+      : exponent === 0
+        ? mantissa * 2 ** -16
+        : (1 + mantissa / 4) * 2 ** (exponent - 15);
+  return bits > 127 ? -size : size;
+}
+
 /** Types that can be made float32 here: those of `floatTypes`, and 8-bit floats. */
-const decodable = (dtype: string): boolean => floatTypes.has(dtype) || eightBits.has(dtype);
+const decodable = (dtype: string): boolean => floatTypes.has(dtype) || eightBitFloats.has(dtype);
+
+/** Bytes of one element, where elements are whole bytes. */
+export const elementBytes = ({ bytes, shape }: View): number => {
+  const elements = product(shape);
+  return elements === 0 ? 0 : bytes / elements;
+};
 
 /** @throws `E_CHECKPOINT` where the type is no float */
 export function float32(of: View, add = 0): View {
@@ -168,8 +207,8 @@ export function scaled(of: View, scales: View, block?: readonly [rows: number, c
   return { op: "scaled", dtype: "F32", shape: of.shape, bytes, of, scales, block: whole };
 }
 
-const MXFP4_WEIGHTS = 32;
-const MXFP4_BYTES = 1 + 16;
+/** A block: weights, bytes of theirs where they lie apart from the exponent, and bytes with it. */
+export const MXFP4 = { weights: 32, packed: 16, bytes: 1 + 16 } as const;
 
 /**
  * Packed weights `U8 [… , blocks, 16]` and exponents `U8 [… , blocks]` → MXFP4 `[… , blocks × 32]`: the same bits in
@@ -180,15 +219,15 @@ export function repackMxfp4(of: View, scales: View): View {
   const [packed, blocks] = [of.shape.at(-1), of.shape.at(-2)];
   if (
     [of, scales].some(({ dtype }) => dtype !== "U8") ||
-    packed !== 16 ||
+    packed !== MXFP4.packed ||
     blocks === undefined ||
     text(of.shape.slice(0, -1)) !== text(scales.shape)
   )
     throw refuse(
       `${of.dtype} ${text(of.shape)} with scales of ${scales.dtype} ${text(scales.shape)} are not blocks of MXFP4.`,
     );
-  const shape = [...of.shape.slice(0, -2), blocks * MXFP4_WEIGHTS];
-  return { op: "mxfp4", dtype: "MXFP4", shape, bytes: product(scales.shape) * MXFP4_BYTES, of, scales };
+  const shape = [...of.shape.slice(0, -2), blocks * MXFP4.weights];
+  return { op: "mxfp4", dtype: "MXFP4", shape, bytes: product(scales.shape) * MXFP4.bytes, of, scales };
 }
 
 // ---- Looking -----------------------------------------------------------------------------------
@@ -236,7 +275,7 @@ export function originOf(
     case "scaled":
       return originOf(view.of, Math.floor(offset / 4) * elementBytes(view.of));
     case "mxfp4":
-      return originOf(view.of, Math.floor(offset / MXFP4_BYTES) * 16);
+      return originOf(view.of, Math.floor(offset / MXFP4.bytes) * MXFP4.packed);
   }
 }
 

@@ -7,7 +7,16 @@ import { createPartial, type PartialFile, removePartial, sealPartial } from "./p
 import { type Progress, runPlan } from "./pipeline.js";
 import type { Planned } from "./plan.js";
 import type { Registry } from "./registry.js";
-import type { FormatWriter, ImportanceMatrix, Locator, Model, Nonfinite, Runner } from "./types.js";
+import type {
+  FormatWriter,
+  ImportanceMatrix,
+  Locator,
+  Model,
+  Nonfinite,
+  Runner,
+  StoredLocator,
+} from "./types.js";
+import { storedUnder } from "./view.js";
 
 /** A plan, and where its output goes. */
 export interface WriteRequest extends Planned {
@@ -51,9 +60,7 @@ const partialName = (path: string): string => `${path}.partial`;
 export async function* writeModel(request: WriteRequest): AsyncGenerator<Progress, Written> {
   const { plan, output, model, signal } = request;
   const force = request.force === true;
-  const sources = await Promise.all(
-    model.files.filter((at) => at.kind === "file").map((at) => fingerprint(at.path, at.version)),
-  );
+  const sources = await Promise.all(filesUnder(model.files).map((at) => fingerprint(at.path, at.version)));
   const inputs = [
     ...sources,
     ...(await Promise.all((request.inputs ?? []).map((path) => fingerprint(path)))),
@@ -101,6 +108,14 @@ async function putInPlace(partial: PartialFile, target: Target): Promise<void> {
   } catch (cause) {
     throw ioError(cause, "renaming the finished file", target.path);
   }
+}
+
+/** The files that anything is read from, each once. */
+function filesUnder(from: readonly Locator[]): Extract<StoredLocator, { kind: "file" }>[] {
+  const stored = from.flatMap((at) =>
+    at.kind === "view" ? [...storedUnder(at.view)].map((s) => s.from) : [at],
+  );
+  return [...new Map(stored.filter((at) => at.kind === "file").map((at) => [at.path, at])).values()];
 }
 
 interface Fingerprint {

@@ -1,0 +1,227 @@
+// Evaluating a view: any range of its bytes, in memory that does not depend on the size of the tensor. What is needed
+// of it is read in pieces that are as long as its order allows.
+import { floatTypes } from "./dtype.js";
+import { eightBitFloats, elementBytes, MXFP4, type Op, type ReadStored, type View } from "./view.js";
+
+/** Bytes that one step may read at most, of each tensor below. */
+const WINDOW = 1 << 20;
+/** Weights that one step computes. */
+const STEP = 1 << 16;
+/** From this size on, things that change places are read each into its own place. */
+const DIRECT = 1 << 16;
+
+/**
+ * Fills `into` from byte `offset` of the view.
+ * @throws RangeError where the view ends earlier; whatever `read` throws
+ */
+export async function readView(
+  view: View,
+  offset: number,
+  into: Uint8Array,
+  read: ReadStored,
+): Promise<void> {
+  if (!(offset >= 0 && offset + into.length <= view.bytes))
+    throw new RangeError(`${into.length} bytes from ${offset} are not in a tensor of ${view.bytes}`);
+  if (into.length === 0) return;
+  switch (view.op) {
+    case "stored":
+      return read(view.from, view.offset + offset, into);
+    case "constant":
+      into.set(view.data.subarray(offset, offset + into.length));
+      return;
+    case "reshape":
+      return readView(view.of, offset, into, read);
+    case "slice":
+      return readView(view.of, view.offset + offset, into, read);
+    case "concat":
+      return readJoined(view, offset, into, read);
+    case "swap":
+      return readSwapped(view, offset, into, read);
+    case "float32":
+    case "scaled":
+      return readFloats(view, offset, into, read);
+    case "mxfp4":
+      return readMxfp4(view, offset, into, read);
+  }
+}
+
+async function readJoined(view: Op<"concat">, offset: number, into: Uint8Array, read: ReadStored) {
+  let begin = 0;
+  for (const each of view.of) {
+    const from = Math.max(offset, begin);
+    const to = Math.min(offset + into.length, begin + each.bytes);
+    if (from < to) await readView(each, from - begin, into.subarray(from - offset, to - offset), read);
+    begin += each.bytes;
+  }
+}
+
+/** Room that a nested view must not share: a step allocates its own. */
+const room = (bytes: number): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
+
+//  source  x:  | y: ········[y0 … y1]········ |   `b` items; a run of them is read for every x
+//              | ········[y0 … y1]········ |      `a` of these
+//  result  y0: | x: · · · · · |                   `a` items
+
+async function readSwapped(view: Op<"swap">, offset: number, into: Uint8Array, read: ReadStored) {
+  const { of, a, b, unit } = view;
+  const origin = (item: number): number => {
+    const [outer, rest] = [Math.floor(item / (a * b)), item % (a * b)];
+    return ((outer * a + (rest % a)) * b + Math.floor(rest / a)) * unit;
+  };
+  /** A piece of one item, or a whole one that is large. */
+  const direct = async (from: number, to: number): Promise<void> => {
+    const item = Math.floor(from / unit);
+    await readView(of, origin(item) + (from - item * unit), into.subarray(from - offset, to - offset), read);
+  };
+  const end = offset + into.length;
+  let at = offset;
+  if (at % unit !== 0) {
+    const to = Math.min(end, Math.ceil(at / unit) * unit);
+    await direct(at, to);
+    at = to;
+  }
+  const whole = Math.floor(end / unit) * unit;
+  while (at < whole) {
+    if (unit >= DIRECT) {
+      await direct(at, at + unit);
+      at += unit;
+      continue;
+    }
+    // Within one of the outermost matrices.
+    const outer = Math.floor(at / (a * b * unit));
+    const to = Math.min(whole, (outer + 1) * a * b * unit);
+    await readTurned(view, outer, at / unit, to / unit, into.subarray(at - offset, to - offset), read);
+    at = to;
+  }
+  if (at < end) await direct(at, end);
+}
+
+/** Items `first` to `end` of the result, all in the matrix `outer`. */
+async function readTurned(
+  { of, a, b, unit }: Op<"swap">,
+  outer: number,
+  first: number,
+  end: number,
+  into: Uint8Array,
+  read: ReadStored,
+) {
+  const [low, high] = [first - outer * a * b, end - outer * a * b];
+  const y0 = Math.floor(low / a);
+  const y1 = Math.floor((high - 1) / a);
+  const run = y1 - y0 + 1;
+  // Where a good part is needed of everything, reading on is cheaper than reading often.
+  const lines = run * 4 >= b ? Math.max(1, Math.floor(WINDOW / (b * unit))) : 1;
+  const move = mover(into, unit);
+  const window = room(((Math.min(lines, a) - 1) * b + run) * unit);
+  for (let x = 0; x < a; x += lines) {
+    const count = Math.min(lines, a - x);
+    const bytes = window.subarray(0, ((count - 1) * b + run) * unit);
+    await readView(of, ((outer * a + x) * b + y0) * unit, bytes, read);
+    for (let y = y0; y <= y1; y++) {
+      const from = Math.max(x, low - y * a);
+      const to = Math.min(x + count, high - y * a);
+      if (from < to) move(bytes, (from - x) * b + (y - y0), b, y * a + from - low, to - from);
+    }
+  }
+}
+
+/** Moves `count` items, `stride` apart in `from`, to where they are neighbours. All in items. */
+type Move = (from: Uint8Array<ArrayBuffer>, first: number, stride: number, to: number, count: number) => void;
+
+function mover(into: Uint8Array, unit: number): Move {
+  const Words = unit === 2 ? Uint16Array : unit === 4 ? Uint32Array : undefined;
+  if (Words === undefined || into.byteOffset % unit !== 0)
+    return (from, first, stride, to, count) => {
+      for (let i = 0; i < count; i++) {
+        const at = (first + i * stride) * unit;
+        into.set(from.subarray(at, at + unit), (to + i) * unit);
+      }
+    };
+  const target = new Words(into.buffer as ArrayBuffer, into.byteOffset, into.length / unit);
+  return (from, first, stride, to, count) => {
+    const source = new Words(from.buffer, from.byteOffset, from.length / unit);
+    for (let i = 0, at = first; i < count; i++, at += stride) target[to + i] = source[at]!;
+  };
+}
+
+/** Float32 results, a step at a time: `compute` gives the weights `first` to `first + count`. */
+async function readFloats(
+  view: Op<"float32"> | Op<"scaled">,
+  offset: number,
+  into: Uint8Array,
+  read: ReadStored,
+) {
+  const end = offset + into.length;
+  const size = elementBytes(view.of);
+  for (let at = offset; at < end; ) {
+    const first = Math.floor(at / 4);
+    const count = Math.min(STEP, Math.ceil(end / 4) - first);
+    const bytes = room(count * size);
+    await readView(view.of, first * size, bytes, read);
+    const weights = new Float32Array(count);
+    decode(view.of.dtype, bytes, weights);
+    if (view.op === "scaled") await scale(view, first, weights, read);
+    else if (view.add !== 0) for (let i = 0; i < count; i++) weights[i] = weights[i]! + view.add;
+    const to = Math.min(end, (first + count) * 4);
+    into.set(new Uint8Array(weights.buffer, at - first * 4, to - at), at - offset);
+    at = to;
+  }
+}
+
+function decode(dtype: string, bytes: Uint8Array, out: Float32Array): void {
+  const table = eightBitFloats.get(dtype);
+  if (table === undefined) floatTypes.get(dtype)!.decode(bytes, out);
+  else for (let i = 0; i < out.length; i++) out[i] = table[bytes[i]!]!;
+}
+
+/** Multiplies weights `first` and after by the scales of their blocks. */
+async function scale(view: Op<"scaled">, first: number, weights: Float32Array, read: ReadStored) {
+  const { shape, scales } = view;
+  const [high, wide] = view.block;
+  const columns = shape.at(-1) ?? 1;
+  const rows = shape.at(-2) ?? 1;
+  const [downs, across] = [Math.ceil(rows / high), Math.ceil(columns / wide)];
+  const line = (row: number): number => Math.floor(row / rows) * downs + Math.floor((row % rows) / high);
+  const firstLine = line(Math.floor(first / columns));
+  const lastLine = line(Math.floor((first + weights.length - 1) / columns));
+  const size = elementBytes(scales);
+  const bytes = room((lastLine - firstLine + 1) * across * size);
+  await readView(scales, firstLine * across * size, bytes, read);
+  const factors = new Float32Array((lastLine - firstLine + 1) * across);
+  decode(scales.dtype, bytes, factors);
+  for (let i = 0; i < weights.length; ) {
+    const row = Math.floor((first + i) / columns);
+    let column = (first + i) % columns;
+    const base = (line(row) - firstLine) * across;
+    const end = Math.min(weights.length, i + columns - column);
+    for (; i < end; i++, column++) weights[i] = weights[i]! * factors[base + Math.floor(column / wide)]!;
+  }
+}
+
+//  packed   byte k: element 2k (low four bits), element 2k + 1
+//  MXFP4    exponent, then byte j: element j (low four bits), element j + 16
+
+async function readMxfp4(view: Op<"mxfp4">, offset: number, into: Uint8Array, read: ReadStored) {
+  const half = MXFP4.packed / 2;
+  const end = offset + into.length;
+  for (let at = offset; at < end; ) {
+    const first = Math.floor(at / MXFP4.bytes);
+    const count = Math.min(STEP / MXFP4.weights, Math.ceil(end / MXFP4.bytes) - first);
+    const packed = room(count * MXFP4.packed);
+    const exponents = room(count);
+    await readView(view.of, first * MXFP4.packed, packed, read);
+    await readView(view.scales, first, exponents, read);
+    const blocks = room(count * MXFP4.bytes);
+    for (let block = 0, p = 0, q = 0; block < count; block++, p += half) {
+      blocks[q++] = exponents[block]!;
+      for (const middle = p + half; p < middle; p++) {
+        const [low, high] = [packed[p]!, packed[p + half]!];
+        blocks[q++] = (low & 15) | ((high & 15) << 4);
+        blocks[q++] = (low >> 4) | (high & 0xf0);
+      }
+    }
+    const to = Math.min(end, (first + count) * MXFP4.bytes);
+    into.set(blocks.subarray(at - first * MXFP4.bytes, to - first * MXFP4.bytes), at - offset);
+    at = to;
+  }
+}
