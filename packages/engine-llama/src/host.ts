@@ -66,10 +66,13 @@ async function importTask(url: string): Promise<EngineTask> {
   return task as EngineTask;
 }
 
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+function broken(file: string, what: string, cause?: unknown): FewbitError {
+  return new FewbitError("E_PLUGIN_FAILED", `The task ${what}`, { file }, "Report it to its authors.", cause);
+}
 
-const broken = (file: string, what: string, cause?: unknown): FewbitError =>
-  new FewbitError("E_PLUGIN_FAILED", `The task ${what}`, { file }, "Report it to its authors.", cause);
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
 
 /** Resolves when the message has left, and gives disconnection and messages a chance to be noticed. */
 function send(answer: Answer): Promise<void> {

@@ -99,8 +99,10 @@ function bindOrRefuse<T>(folder: string, stem: string, bind: (library: ReturnTyp
   try {
     return bind(library);
   } catch (cause) {
-    // A function that is not there.
-    throw wrongRelease(path, cause instanceof Error ? cause.message : String(cause));
+    throw wrongRelease(
+      path,
+      `lacks a function: ${cause instanceof Error ? cause.message.replace(/\.$/, "") : cause}`,
+    );
   }
 }
 
