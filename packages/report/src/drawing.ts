@@ -46,7 +46,9 @@ function serialize(node: Node): string {
   const attributes = [...element.attributes]
     .filter(({ name }) => !dropped(tag, name))
     .map(({ name, value }) => {
-      const short = geometry.has(name) ? value.replace(fractions, (n) => String(Number(Number(n).toFixed(1)))) : value;
+      const short = geometry.has(name)
+        ? value.replace(fractions, (n) => String(Number(Number(n).toFixed(1))))
+        : value;
       return ` ${name}="${escapeHtml(short)}"`;
     })
     .join("");
@@ -55,7 +57,10 @@ function serialize(node: Node): string {
 
 /** Width of a text of the charts, generously: fonts differ from machine to machine. */
 export const textWidth = (text: string, size: number): number =>
-  [...text].reduce((width, character) => width + (character.codePointAt(0)! > 0x2e80 ? 1.05 : 0.63) * size, 0);
+  [...text].reduce(
+    (width, character) => width + (character.codePointAt(0)! > 0x2e80 ? 1.05 : 0.63) * size,
+    0,
+  );
 
 /** Powers of ten, and 2 and 5 between them where there are few. */
 export function logTicks(from: number, to: number): number[] {

@@ -113,7 +113,12 @@ export function heatMap(
       x: { type: "linear", domain: [0, columns] },
       y: { type: "band", domain: roles.map((_, i) => i), padding: 0 },
       marks: [
-        Plot.axisY({ tickFormat: (row: number) => labels[row], tickSize: 0, label: null, fill: "var(--ink)" }),
+        Plot.axisY({
+          tickFormat: (row: number) => labels[row],
+          tickSize: 0,
+          label: null,
+          fill: "var(--ink)",
+        }),
         ...(layers === 0
           ? []
           : [
@@ -128,7 +133,14 @@ export function heatMap(
               }),
             ]),
         ...groups.map(([kind, group]) =>
-          Plot.barX(group, { x1: "x1", x2: "x2", y: "row", inset: 0.75, fill: `var(--heat-${kind})`, className: "cell" }),
+          Plot.barX(group, {
+            x1: "x1",
+            x2: "x2",
+            y: "row",
+            inset: 0.75,
+            fill: `var(--heat-${kind})`,
+            className: "cell",
+          }),
         ),
         ...(width < 30
           ? []

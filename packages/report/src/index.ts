@@ -1,1 +1,3 @@
 export type * from "./data.js";
+export { HistogramCounter } from "./histogram.js";
+export { renderReport } from "./page.js";

@@ -70,7 +70,12 @@ export function placeLabels(
     let least = Number.POSITIVE_INFINITY;
     for (const [preference, place] of places(point).entries()) {
       const box = boxOf(point, place);
-      if (box.left < frame.left || box.right > frame.right || box.top < frame.top || box.bottom > frame.bottom)
+      if (
+        box.left < frame.left ||
+        box.right > frame.right ||
+        box.top < frame.top ||
+        box.bottom > frame.bottom
+      )
         continue;
       if (taken.some((other) => overlap(box, other) > 0)) continue;
       if (dots.some((dot, i) => i !== own && overlap(box, dot) > 0)) continue;

@@ -37,7 +37,8 @@ export function ladderChart(rungs: readonly Rung[], width: number): Chart {
     };
   });
   type Row = (typeof rows)[number];
-  const having = (...keys: (keyof Row)[]): Row[] => rows.filter((row) => keys.every((key) => row[key] !== undefined));
+  const having = (...keys: (keyof Row)[]): Row[] =>
+    rows.filter((row) => keys.every((key) => row[key] !== undefined));
   const ticks = logTicks(low, high);
   const dot = (key: keyof Row, style: object) => Plot.dot(having(key), { x: key, y: "row", ...style });
   return {
@@ -62,10 +63,36 @@ export function ladderChart(rungs: readonly Rung[], width: number): Chart {
           labelArrow: "none",
           fill: "var(--muted)",
         }),
-        Plot.axisY({ tickFormat: (row: number) => labels[row], tickSize: 0, label: null, fill: "var(--ink)", className: "label" }),
-        Plot.ruleY(having("start", "end"), { x1: "start", x2: "end", y: "row", stroke: "var(--accent)", strokeWidth: 1.5 }),
-        Plot.barX(having("p10", "p90"), { x1: "p10", x2: "p90", y: "row", fill: "var(--band)", insetTop: 7, insetBottom: 7 }),
-        Plot.tickX(having("median"), { x: "median", y: "row", stroke: "var(--ink)", strokeWidth: 2, insetTop: 5, insetBottom: 5 }),
+        Plot.axisY({
+          tickFormat: (row: number) => labels[row],
+          tickSize: 0,
+          label: null,
+          fill: "var(--ink)",
+          className: "label",
+        }),
+        Plot.ruleY(having("start", "end"), {
+          x1: "start",
+          x2: "end",
+          y: "row",
+          stroke: "var(--accent)",
+          strokeWidth: 1.5,
+        }),
+        Plot.barX(having("p10", "p90"), {
+          x1: "p10",
+          x2: "p90",
+          y: "row",
+          fill: "var(--band)",
+          insetTop: 7,
+          insetBottom: 7,
+        }),
+        Plot.tickX(having("median"), {
+          x: "median",
+          y: "row",
+          stroke: "var(--ink)",
+          strokeWidth: 2,
+          insetTop: 5,
+          insetBottom: 5,
+        }),
         dot("p99", { r: 3.5, fill: "var(--accent)" }),
         dot("p999", { r: 3.5, fill: "var(--surface)", stroke: "var(--accent)", strokeWidth: 1.75 }),
         dot("max", { r: 4, symbol: "times", stroke: "var(--muted)", strokeWidth: 1.75 }),
@@ -76,8 +103,19 @@ export function ladderChart(rungs: readonly Rung[], width: number): Chart {
 }
 
 function domain(rungs: readonly Rung[]): [number, number] {
-  const values = rungs.flatMap(({ kld }) => [kld.mean, kld.p10, kld.p1, kld.median, kld.p90, kld.p99, kld.p999, kld.max]);
-  const positive = values.filter((value): value is number => value !== undefined && value > 0 && value < Number.POSITIVE_INFINITY);
+  const values = rungs.flatMap(({ kld }) => [
+    kld.mean,
+    kld.p10,
+    kld.p1,
+    kld.median,
+    kld.p90,
+    kld.p99,
+    kld.p999,
+    kld.max,
+  ]);
+  const positive = values.filter(
+    (value): value is number => value !== undefined && value > 0 && value < Number.POSITIVE_INFINITY,
+  );
   if (positive.length === 0) return [1e-6, 1];
   const most = Math.max(...positive) * 1.3;
   return [Math.max(Math.min(...positive) / 1.3, most / SPAN), most];

@@ -25,7 +25,8 @@ function colourAt(at: number): Colour {
   return [mix(0), mix(1), mix(2)];
 }
 
-const hex = (colour: Colour): string => `#${colour.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+const hex = (colour: Colour): string =>
+  `#${colour.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 
 /** Relative luminance, as WCAG defines it: from 0 to 1. */
 export function luminance([r, g, b]: Colour): number {

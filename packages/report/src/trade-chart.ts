@@ -54,7 +54,9 @@ export function tradeChart(
       text: shorten(point.label, width < 500 ? 14 : 24),
     }))
     // The most important first: they choose the places of their labels first.
-    .sort((a, b) => Number(b.best) - Number(a.best) || Number(b.onFront) - Number(a.onFront) || a.size - b.size);
+    .sort(
+      (a, b) => Number(b.best) - Number(a.best) || Number(b.onFront) - Number(a.onFront) || a.size - b.size,
+    );
   const front = drawn.filter(({ onFront }) => onFront).sort((a, b) => a.size - b.size);
   const detailed = points.length <= 12;
 
@@ -65,7 +67,10 @@ export function tradeChart(
       width: Math.max(textWidth(text, FONT), detailed ? textWidth(detail, FONT - 1) : 0),
       height: detailed ? 2.3 * FONT : 1.2 * FONT,
     })),
-    [...frontBoxes(front.map(({ size, y }) => [xScale(size), yScale(y)])), ...errorBoxes(drawn, xScale, yScale)],
+    [
+      ...frontBoxes(front.map(({ size, y }) => [xScale(size), yScale(y)])),
+      ...errorBoxes(drawn, xScale, yScale),
+    ],
     { left: margin.left + 2, right: width - 4, top: margin.top - 8, bottom: height - margin.bottom - 2 },
   );
 
@@ -89,7 +94,14 @@ export function tradeChart(
         className: point.best ? "label strong" : "label",
       }),
       ...(detailed
-        ? [Plot.text([point.detail], { ...at, dy: place.dy + half + 1, fill: "var(--muted)", className: "label detail" })]
+        ? [
+            Plot.text([point.detail], {
+              ...at,
+              dy: place.dy + half + 1,
+              fill: "var(--muted)",
+              className: "label detail",
+            }),
+          ]
         : []),
     ];
   });
@@ -97,7 +109,9 @@ export function tradeChart(
   const ticks = logTicks(low, high);
   const title = (point: TradePoint): string => `${point.label}\n${point.detail}\n${axes.tick(point.loss)}`;
   const dots = (kind: string, some: typeof drawn, style: object) =>
-    some.length === 0 ? [] : [Plot.dot(some, { x: "size", y: "y", title, className: `dot ${kind}`, ...style })];
+    some.length === 0
+      ? []
+      : [Plot.dot(some, { x: "size", y: "y", title, className: `dot ${kind}`, ...style })];
   const exact = drawn.filter(({ loss }) => loss <= 0);
   const lossy = drawn.filter(({ loss }) => loss > 0);
   return {
@@ -114,14 +128,55 @@ export function tradeChart(
       marks: [
         Plot.gridX({ ticks: width / 90, stroke: "var(--line)", strokeOpacity: 1 }),
         Plot.gridY({ ticks, stroke: "var(--line)", strokeOpacity: 1 }),
-        Plot.axisX({ ticks: width / 90, label: axes.size, labelAnchor: "center", labelArrow: "none", tickSize: 0, fill: "var(--muted)" }),
-        Plot.axisY({ ticks, label: axes.loss, labelArrow: "none", tickSize: 0, tickFormat: axes.tick, fill: "var(--muted)" }),
-        Plot.line(front, { x: "size", y: "y", curve: "step-after", stroke: "var(--accent)", strokeWidth: 1.5, strokeDasharray: "5 4" }),
-        Plot.ruleX(lossy.filter(({ error }) => error > 0), { x: "size", y1: "lower", y2: "upper", stroke: "var(--ink)", strokeWidth: 1.5 }),
-        ...dots("beaten", lossy.filter(({ onFront }) => !onFront), { r: 5, fill: "var(--surface)", stroke: "var(--muted)", strokeWidth: 1.75 }),
-        ...dots("front", lossy.filter(({ onFront, best }) => onFront && !best), { r: 5, fill: "var(--accent)", stroke: "var(--surface)" }),
-        ...dots("best", lossy.filter(({ best }) => best), { r: 10, symbol: "star", fill: "var(--best)", stroke: "var(--surface)" }),
-        ...dots("exact", exact, { r: 6, symbol: "triangle2", fill: "var(--accent)", stroke: "var(--surface)" }),
+        Plot.axisX({
+          ticks: width / 90,
+          label: axes.size,
+          labelAnchor: "center",
+          labelArrow: "none",
+          tickSize: 0,
+          fill: "var(--muted)",
+        }),
+        Plot.axisY({
+          ticks,
+          label: axes.loss,
+          labelArrow: "none",
+          tickSize: 0,
+          tickFormat: axes.tick,
+          fill: "var(--muted)",
+        }),
+        Plot.line(front, {
+          x: "size",
+          y: "y",
+          curve: "step-after",
+          stroke: "var(--accent)",
+          strokeWidth: 1.5,
+          strokeDasharray: "5 4",
+        }),
+        Plot.ruleX(
+          lossy.filter(({ error }) => error > 0),
+          { x: "size", y1: "lower", y2: "upper", stroke: "var(--ink)", strokeWidth: 1.5 },
+        ),
+        ...dots(
+          "beaten",
+          lossy.filter(({ onFront }) => !onFront),
+          { r: 5, fill: "var(--surface)", stroke: "var(--muted)", strokeWidth: 1.75 },
+        ),
+        ...dots(
+          "front",
+          lossy.filter(({ onFront, best }) => onFront && !best),
+          { r: 5, fill: "var(--accent)", stroke: "var(--surface)" },
+        ),
+        ...dots(
+          "best",
+          lossy.filter(({ best }) => best),
+          { r: 10, symbol: "star", fill: "var(--best)", stroke: "var(--surface)" },
+        ),
+        ...dots("exact", exact, {
+          r: 6,
+          symbol: "triangle2",
+          fill: "var(--accent)",
+          stroke: "var(--surface)",
+        }),
         ...labels,
       ],
     },
@@ -163,7 +218,12 @@ const errorBoxes = (
   x: (size: number) => number,
   y: (loss: number) => number,
 ): Box[] =>
-  points.map(({ size, lower, upper }) => ({ left: x(size) - 2, right: x(size) + 2, top: y(upper), bottom: y(lower) }));
+  points.map(({ size, lower, upper }) => ({
+    left: x(size) - 2,
+    right: x(size) + 2,
+    top: y(upper),
+    bottom: y(lower),
+  }));
 
 /** Ticks of a divergence. */
 export const divergenceTick = (nats: number): string => formatSmall(nats, 1);

@@ -1,0 +1,140 @@
+// What a tensor's weights look like before and after, and how much use is made of the codes of its type.
+import * as Plot from "@observablehq/plot";
+import type { Codes, Distribution, Histogram } from "./data.js";
+import { type Chart, draw } from "./drawing.js";
+import type { Facts } from "./facts.js";
+import { formatCount, formatPercent, formatSmall } from "./figures.js";
+import { html, isolated, type Markup } from "./markup.js";
+
+const WIDTH = 312;
+
+export function distributionSection({ data, standings }: Facts): Markup | false {
+  const distributions = data.distributions ?? [];
+  if (distributions.length === 0) return false;
+  const labels = new Map(standings.map(({ candidate, label }) => [candidate.file, label]));
+  return html`<section aria-labelledby="weights"><h2 id="weights">Weights and codes</h2>
+<p>Grey: the original weights. Line: the weights that the candidate decodes to. Below: how often each stored code is used.</p>
+${distributions.map((distribution) => {
+  const { tensor, shape, original, candidates } = distribution;
+  return html`<h3>${isolated(tensor)}${shape && html` <small>${shape.join(" × ")}, ${formatCount(shape.reduce((a, b) => a * b, 1))} weights</small>`}</h3>
+<div class="grid">${candidates.map(
+    ({
+      file,
+      dtype,
+      decoded,
+      codes,
+    }) => html`<figure class="small"><figcaption>${isolated(labels.get(file) ?? file)} <small>${isolated(dtype)}</small></figcaption>
+${draw(weightsChart(tensor, original, decoded))}
+${codes && html`${draw(codesChart(codes))}<p class="note">${usage(codes)}</p>`}</figure>`,
+  )}</div>${outside(distribution)}`;
+})}</section>`;
+}
+
+/** Centres of bins, as shares of all values. */
+function bins({ from, to, counts }: Histogram): { left: number; right: number; share: number }[] {
+  const all = counts.reduce((a, b) => a + b, 0) || 1;
+  const width = (to - from) / counts.length;
+  return counts.map((count, i) => ({
+    left: from + i * width,
+    right: from + (i + 1) * width,
+    share: count / all,
+  }));
+}
+
+function weightsChart(tensor: string, original: Histogram, decoded: Histogram): Chart {
+  const [before, after] = [bins(original), bins(decoded)];
+  const steps = after.flatMap(({ left, right, share }) => [
+    { at: left, share },
+    { at: right, share },
+  ]);
+  return {
+    label: `Histograms of the weights of ${tensor}, original and decoded, from ${formatSmall(original.from, 2)} to ${formatSmall(original.to, 2)}.`,
+    options: {
+      width: WIDTH,
+      height: 150,
+      marginTop: 6,
+      marginRight: 8,
+      marginBottom: 24,
+      marginLeft: 8,
+      x: { type: "linear", domain: [original.from, original.to] },
+      // Few levels make tall bars: a square root keeps the rest in sight.
+      y: { type: "sqrt", axis: null },
+      marks: [
+        Plot.axisX({
+          ticks: 5,
+          tickSize: 3,
+          label: null,
+          fill: "var(--muted)",
+          stroke: "var(--line)",
+          tickFormat: (value: number) => formatAxis(value),
+        }),
+        Plot.rectY(before, { x1: "left", x2: "right", y: "share", fill: "var(--band)", inset: 0 }),
+        Plot.line(steps, { x: "at", y: "share", stroke: "var(--accent)", strokeWidth: 1.25 }),
+        Plot.ruleY([0], { stroke: "var(--muted)" }),
+      ],
+    },
+  };
+}
+
+const formatAxis = (value: number): string => String(Number(value.toPrecision(3))).replace("-", "−");
+
+function codesChart({ meaning, first, counts }: Codes): Chart {
+  const all = counts.reduce((a, b) => a + b, 0) || 1;
+  const bars = counts.map((count, i) => ({
+    left: first + i - 0.5,
+    right: first + i + 0.5,
+    share: count / all,
+  }));
+  return {
+    label: `How often each code is used: ${counts.length} codes, ${meaning}.`,
+    options: {
+      width: WIDTH,
+      height: 90,
+      marginTop: 6,
+      marginRight: 8,
+      marginBottom: 24,
+      marginLeft: 8,
+      x: { type: "linear", domain: [first - 0.5, first + counts.length - 0.5] },
+      y: { axis: null },
+      marks: [
+        Plot.axisX({
+          ticks: counts.length <= 16 ? bars.map((_, i) => first + i) : 6,
+          tickSize: 3,
+          tickFormat: (code: number) => String(code).replace("-", "−"),
+          label: null,
+          fill: "var(--muted)",
+          stroke: "var(--line)",
+        }),
+        Plot.rectY(bars, {
+          x1: "left",
+          x2: "right",
+          y: "share",
+          fill: "var(--accent)",
+          inset: counts.length > 64 ? 0 : 0.5,
+        }),
+        Plot.ruleY([0], { stroke: "var(--muted)" }),
+      ],
+    },
+  };
+}
+
+/** Entropy says how many bits of a code are information. */
+function usage({ meaning, counts }: Codes): string {
+  const all = counts.reduce((a, b) => a + b, 0);
+  if (all === 0) return `${meaning}: no code is stored`;
+  const used = counts.filter((count) => count > 0).length;
+  const entropy = counts.reduce(
+    (sum, count) => (count === 0 ? sum : sum - (count / all) * Math.log2(count / all)),
+    0,
+  );
+  return `${meaning}: ${used} of ${counts.length} used, ${entropy.toFixed(2)} bits of information in ${Math.log2(counts.length).toFixed(counts.length === 2 ** Math.round(Math.log2(counts.length)) ? 0 : 2)}`;
+}
+
+function outside({ original: { counts, below = 0, above = 0, from, to } }: Distribution): Markup | false {
+  const out = below + above;
+  const all = counts.reduce((a, b) => a + b, 0) + out;
+  return (
+    out > 0 &&
+    html`<p class="note">${formatPercent(out / all, 2)} of the weights lie outside of the picture, below ${formatSmall(from, 2)} or above ${formatSmall(to, 2)}.</p>`
+  );
+}
