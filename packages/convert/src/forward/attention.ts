@@ -1,11 +1,14 @@
 import { type Batch, emptyBatch, type Text, vectorOf } from "./batch.js";
 
-export interface AttentionShape {
+export interface Heads {
   readonly heads: number;
   /** Each serves `heads ÷ kvHeads` heads. */
   readonly kvHeads: number;
   /** Dimensions of a head. */
   readonly head: number;
+}
+
+export interface AttentionShape extends Heads {
   /** What scores are multiplied with. */
   readonly scale: number;
   /** Whether a token sees those after it as well, as in encoders. */

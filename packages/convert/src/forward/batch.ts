@@ -25,7 +25,10 @@ export const emptyBatch = (tokens: number, width: number): Batch => ({
 export const vectorOf = ({ width, values }: Batch, token: number): Float64Array =>
   values.subarray(token * width, (token + 1) * width);
 
-export const add = (a: Batch, b: Batch): Batch => ({ ...a, values: a.values.map((value, i) => value + b.values[i]!) });
+export const add = (a: Batch, b: Batch): Batch => ({
+  ...a,
+  values: a.values.map((value, i) => value + b.values[i]!),
+});
 
 export const multiply = (a: Batch, b: Batch): Batch => ({
   ...a,

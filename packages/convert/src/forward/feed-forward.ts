@@ -1,3 +1,4 @@
+import { FewbitError } from "@fewbit/core";
 import { activations } from "./activation.js";
 import { softmax } from "./attention.js";
 import { type Batch, emptyBatch, map, multiply, pick, vectorOf } from "./batch.js";
@@ -6,9 +7,16 @@ import type { Weights } from "./weights.js";
 
 export type Activation = (x: number) => number;
 
-/** @param name as config.json gives it, where it does */
-export function activationOf(name: unknown, otherwise: string): Activation {
-  return activations.get(typeof name === "string" ? name : otherwise) ?? activations.get(otherwise)!;
+/** @param name as config.json gives it. @throws `E_ARCHITECTURE` */
+export function activationOf(name: string): Activation {
+  const found = activations.get(name);
+  if (found !== undefined) return found;
+  throw new FewbitError(
+    "E_ARCHITECTURE",
+    `The activation function ${name} is none that this check knows.`,
+    { key: "hidden_act" },
+    "Leave the check of the logits out.",
+  );
 }
 
 /** `down(act(gate(x)) × up(x))`, under the names that most models have. */
@@ -40,7 +48,10 @@ export async function mixture(
   { used, shares }: Routing,
   expert: (index: number, x: Batch) => Promise<Batch>,
 ): Promise<Batch> {
-  const members = Array.from({ length: scores.width }, () => ({ tokens: [] as number[], shares: [] as number[] }));
+  const members = Array.from({ length: scores.width }, () => ({
+    tokens: [] as number[],
+    shares: [] as number[],
+  }));
   for (let token = 0; token < x.tokens; token++) {
     const share = vectorOf(scores, token).slice();
     softmax(share);

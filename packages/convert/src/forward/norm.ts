@@ -15,7 +15,12 @@ export function rmsNorm(x: Batch, weight: Float32Array, epsilon: number, offset 
 }
 
 /** Norm about the mean. */
-export function layerNorm(x: Batch, weight: Float32Array, bias: Float32Array | undefined, epsilon: number): Batch {
+export function layerNorm(
+  x: Batch,
+  weight: Float32Array,
+  bias: Float32Array | undefined,
+  epsilon: number,
+): Batch {
   return inRuns(x, weight.length, (run) => {
     let sum = 0;
     for (const value of run) sum += value;

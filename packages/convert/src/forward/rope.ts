@@ -1,5 +1,5 @@
+import type { Config } from "@fewbit/core";
 import { type Batch, emptyBatch, type Text, vectorOf } from "./batch.js";
-import { type Config, numberOf, recordOf } from "./config.js";
 
 /** Rotary positions. */
 export interface Rope {
@@ -43,10 +43,11 @@ const plain = (base: number, dimensions: number): Float64Array =>
  * @param longest tokens of the longest text: some models turn long texts by other angles
  */
 export function ropeOf(config: Config, head: number, longest: number): Rope {
-  const parameters = recordOf(config.rope_parameters) ?? recordOf(config.rope_scaling) ?? {};
-  const base = numberOf({ ...config, ...parameters }, "rope_theta", 10000);
-  const partial = numberOf({ ...config, ...parameters }, "partial_rotary_factor", 1);
-  return scaled(config, parameters, base, Math.floor(head * partial), longest);
+  const parameters = config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
+  const either = (key: string, otherwise: number): number =>
+    parameters.number(key, config.number(key, otherwise));
+  const dimensions = Math.floor(head * either("partial_rotary_factor", 1));
+  return scaled(config, parameters, either("rope_theta", 10000), dimensions, longest);
 }
 
 /** @param scaling what stretches the positions, as `rope_scaling` of config.json says it */
@@ -58,23 +59,25 @@ export function scaled(
   longest: number,
 ): Rope {
   const frequencies = plain(base, dimensions);
-  const context = numberOf(config, "max_position_embeddings", 0);
-  const trained = numberOf({ ...config, ...scaling }, "original_max_position_embeddings", context);
-  switch (scaling.rope_type ?? scaling.type ?? "default") {
+  const context = config.number("max_position_embeddings", 0);
+  const trained = scaling.number(
+    "original_max_position_embeddings",
+    config.number("original_max_position_embeddings", context),
+  );
+  switch (scaling.string(["rope_type", "type"], "default")) {
     case "linear":
-      return { frequencies: frequencies.map((each) => each / numberOf(scaling, "factor")), scale: 1 };
+      return { frequencies: frequencies.map((each) => each / scaling.number("factor")), scale: 1 };
     case "llama3":
       return { frequencies: frequencies.map((each) => llama3(each, scaling, trained)), scale: 1 };
     case "yarn":
       return yarn(frequencies, scaling, base, dimensions, trained);
     case "su":
     case "longrope": {
-      const factors = (longest > trained ? scaling.long_factor : scaling.short_factor) as readonly number[];
+      const factors = scaling.numbers(longest > trained ? "long_factor" : "short_factor");
       const stretch = context / trained;
       return {
         frequencies: frequencies.map((each, i) => each / factors[i]!),
-        scale: numberOf(
-          scaling,
+        scale: scaling.number(
           "attention_factor",
           stretch > 1 ? Math.sqrt(1 + Math.log(stretch) / Math.log(trained)) : 1,
         ),
@@ -87,9 +90,9 @@ export function scaled(
 
 /** Slow turns are slowed further, fast ones kept, with a ramp between. */
 function llama3(frequency: number, scaling: Config, trained: number): number {
-  const factor = numberOf(scaling, "factor");
-  const low = numberOf(scaling, "low_freq_factor");
-  const high = numberOf(scaling, "high_freq_factor");
+  const factor = scaling.number("factor");
+  const low = scaling.number("low_freq_factor");
+  const high = scaling.number("high_freq_factor");
   const wavelength = (2 * Math.PI) / frequency;
   if (wavelength < trained / high) return frequency;
   if (wavelength > trained / low) return frequency / factor;
@@ -105,12 +108,12 @@ function yarn(
   dimensions: number,
   trained: number,
 ): Rope {
-  const factor = numberOf(scaling, "factor");
+  const factor = scaling.number("factor");
   const dimensionOf = (turns: number): number =>
     (dimensions * Math.log(trained / (turns * 2 * Math.PI))) / (2 * Math.log(base));
-  const cut = scaling.truncate !== false;
-  const fast = dimensionOf(numberOf(scaling, "beta_fast", 32));
-  const slow = dimensionOf(numberOf(scaling, "beta_slow", 1));
+  const cut = scaling.boolean("truncate", true);
+  const fast = dimensionOf(scaling.number("beta_fast", 32));
+  const slow = dimensionOf(scaling.number("beta_slow", 1));
   const first = Math.max(0, cut ? Math.floor(fast) : fast);
   const last = Math.min(dimensions - 1, cut ? Math.ceil(slow) : slow);
   return {
@@ -118,6 +121,6 @@ function yarn(
       const ramp = Math.min(1, Math.max(0, (i - first) / Math.max(0.001, last - first)));
       return (each / factor) * ramp + each * (1 - ramp);
     }),
-    scale: numberOf(scaling, "attention_factor", factor > 1 ? 0.1 * Math.log(factor) + 1 : 1),
+    scale: scaling.number("attention_factor", factor > 1 ? 0.1 * Math.log(factor) + 1 : 1),
   };
 }

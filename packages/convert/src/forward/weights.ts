@@ -1,4 +1,11 @@
-import { FewbitError, floatTypes, type Locator, type Model, type Source, type TensorInfo } from "@fewbit/core";
+import {
+  FewbitError,
+  floatTypes,
+  type Locator,
+  type Model,
+  type Source,
+  type TensorInfo,
+} from "@fewbit/core";
 
 /** Some rows of a tensor, each of `columns` weights. */
 export interface Matrix {
@@ -18,26 +25,27 @@ export interface Weights {
   vector(name: string): Promise<Float32Array>;
   /** The tensor as it is stored. */
   bytes(name: string): Promise<Uint8Array>;
+  close(): Promise<void>;
 }
 
 /**
- * @param prefix before the names that are asked for; tensors without it are not seen
- * @param open opens a file of the model; what it opens is left open
+ * @param open opens a file of the model
+ * @param stored what the checkpoint calls a tensor that is asked for by its usual name
  */
 export function weightsOf(
   model: Model,
   open: (file: Locator) => Promise<Source>,
-  prefix = "",
+  stored: (name: string) => string = (name) => name,
 ): Weights {
   const byName = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
   const sources = new Map<number, Promise<Source>>();
   const find = (name: string): TensorInfo => {
-    const tensor = byName.get(prefix + name);
+    const tensor = byName.get(stored(name));
     if (tensor === undefined)
       throw new FewbitError(
-        "E_MODEL_MISMATCH",
-        `The checkpoint has no tensor ${prefix}${name}.`,
-        { tensor: prefix + name },
+        "E_CHECKPOINT",
+        `The checkpoint has no tensor ${stored(name)}.`,
+        { tensor: stored(name) },
         "Download the checkpoint again; if it is complete, its config.json is of another model.",
       );
     return tensor;
@@ -55,7 +63,7 @@ export function weightsOf(
     const float = floatTypes.get(tensor.dtype);
     if (float === undefined)
       throw new FewbitError(
-        "E_DTYPE",
+        "E_ARCHITECTURE",
         `The tensor is stored as ${tensor.dtype}, which this check cannot read.`,
         { tensor: tensor.name },
         "Leave the check of the logits out.",
@@ -63,22 +71,25 @@ export function weightsOf(
     const columns = tensor.shape.at(-1) ?? 1;
     const all = columns === 0 ? 0 : tensor.shape.reduce((product, dim) => product * dim, 1) / columns;
     const rows = count ?? all - first;
-    const stored = new Uint8Array(rows * columns * float.bytes);
-    await read(tensor, first * columns * float.bytes, stored);
+    const bytes = new Uint8Array(rows * columns * float.bytes);
+    await read(tensor, first * columns * float.bytes, bytes);
     const values = new Float32Array(rows * columns);
-    float.decode(stored, values);
+    float.decode(bytes, values);
     return { rows, columns, values };
   };
   return {
-    has: (name) => byName.has(prefix + name),
+    has: (name) => byName.has(stored(name)),
     shape: (name) => find(name).shape,
     matrix,
     vector: async (name) => (await matrix(name)).values,
     async bytes(name) {
       const tensor = find(name);
-      const stored = new Uint8Array(tensor.bytes);
-      await read(tensor, 0, stored);
-      return stored;
+      const bytes = new Uint8Array(tensor.bytes);
+      await read(tensor, 0, bytes);
+      return bytes;
+    },
+    async close() {
+      for (const source of sources.values()) await (await source).close();
     },
   };
 }

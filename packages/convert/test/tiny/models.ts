@@ -1,6 +1,6 @@
 // One tiny model for each architecture, with every key that a real config.json of it has.
 import type { Tiny, TinyTensor } from "./checkpoint.js";
-import { byteLevel, type Files, sentencePiece, type Specials, wordPiece } from "./tokenizer.js";
+import { byteLevel, type Files, type Specials, sentencePiece, wordPiece } from "./tokenizer.js";
 
 const VOCABULARY = 344;
 const HIDDEN = 64;
@@ -10,7 +10,10 @@ const HEAD = HIDDEN / HEADS;
 const FEED = 96;
 const LAYERS = 2;
 
-const matrix = (name: string, rows: number, columns: number): TinyTensor => ({ name, shape: [rows, columns] });
+const matrix = (name: string, rows: number, columns: number): TinyTensor => ({
+  name,
+  shape: [rows, columns],
+});
 const embedding = (name: string, rows = VOCABULARY, columns = HIDDEN): TinyTensor => ({
   name,
   shape: [rows, columns],
@@ -53,7 +56,10 @@ const gated = (prefix: string, feed = FEED, hidden = HIDDEN): TinyTensor[] => [
 /** Embedding, layers, last norm and, unless it is the embedding, the output. */
 const decoder = (
   body: readonly TinyTensor[],
-  { tied = false, last = norm("model.norm.weight") }: { readonly tied?: boolean; readonly last?: TinyTensor } = {},
+  {
+    tied = false,
+    last = norm("model.norm.weight"),
+  }: { readonly tied?: boolean; readonly last?: TinyTensor } = {},
 ): TinyTensor[] => [
   ...(tied ? [] : [matrix("lm_head.weight", VOCABULARY, HIDDEN)]),
   embedding("model.embed_tokens.weight"),
@@ -462,7 +468,11 @@ const gemma3Vision: Tiny = {
     image_token_index: 262144,
     initializer_range: 0.02,
     mm_tokens_per_image: 256,
-    text_config: { ...gemma3Text, rope_scaling: { factor: 8.0, rope_type: "linear" }, model_type: "gemma3_text" },
+    text_config: {
+      ...gemma3Text,
+      rope_scaling: { factor: 8.0, rope_type: "linear" },
+      model_type: "gemma3_text",
+    },
     torch_dtype: "bfloat16",
     transformers_version: "4.50.0",
     vision_config: {
@@ -536,9 +546,10 @@ const phi3Long: Tiny = {
     ...phi,
     bos_token_id: 1,
     eos_token_id: 2,
-    max_position_embeddings: 131072,
+    max_position_embeddings: 512,
     num_key_value_heads: HEADS,
-    original_max_position_embeddings: 4096,
+    // So short that the tests' prompts are long.
+    original_max_position_embeddings: 16,
     pad_token_id: 2,
     rope_scaling: {
       long_factor: factors(HEAD / 2, 3.7),
@@ -712,6 +723,22 @@ const olmo2: Tiny = {
 };
 
 const GPT_OSS_LAYERS = 4;
+const GPT_OSS_FEED = 64;
+
+const gptOssTensors = (experts: (prefix: string) => readonly TinyTensor[]): TinyTensor[] =>
+  decoder(
+    layers(GPT_OSS_LAYERS, (p) => [
+      norm(`${p}input_layernorm.weight`),
+      ...attention(p, { head: 32, biases: ["q", "k", "v", "o"] }),
+      { name: `${p}self_attn.sinks`, shape: [HEADS], spread: 1 },
+      norm(`${p}post_attention_layernorm.weight`),
+      matrix(`${p}mlp.router.weight`, EXPERTS, HIDDEN),
+      bias(`${p}mlp.router.bias`, EXPERTS),
+      ...experts(`${p}mlp.experts.`),
+      { name: `${p}mlp.experts.gate_up_proj_bias`, shape: [EXPERTS, 2 * GPT_OSS_FEED], spread: 0.3 },
+      { name: `${p}mlp.experts.down_proj_bias`, shape: [EXPERTS, HIDDEN], spread: 0.3 },
+    ]),
+  );
 
 const gptOss: Tiny = {
   name: "gpt-oss",
@@ -726,7 +753,7 @@ const gptOss: Tiny = {
     hidden_size: HIDDEN,
     initial_context_length: 4096,
     initializer_range: 0.02,
-    intermediate_size: 64,
+    intermediate_size: GPT_OSS_FEED,
     layer_types: ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
     max_position_embeddings: 131072,
     model_type: "gpt_oss",
@@ -764,31 +791,31 @@ const gptOss: Tiny = {
     use_cache: true,
     vocab_size: VOCABULARY,
   },
-  tensors: decoder(
-    layers(GPT_OSS_LAYERS, (p) => {
-      const e = `${p}mlp.experts.`;
-      const blocks = (name: string, rows: number): TinyTensor[] => [
+  tensors: gptOssTensors((e) => [
+    ...["gate_up_proj", "down_proj"].flatMap((name): TinyTensor[] => {
+      const rows = name === "down_proj" ? HIDDEN : 2 * GPT_OSS_FEED;
+      return [
         { name: `${e}${name}_blocks`, shape: [EXPERTS, rows, 2, 16], dtype: "U8" },
         { name: `${e}${name}_scales`, shape: [EXPERTS, rows, 2], dtype: "U8", mean: 123, spread: 3 },
-        { name: `${e}${name}_bias`, shape: [EXPERTS, rows], spread: 0.3 },
-      ];
-      return [
-        norm(`${p}input_layernorm.weight`),
-        ...attention(p, { head: 32, biases: ["q", "k", "v", "o"] }),
-        { name: `${p}self_attn.sinks`, shape: [HEADS], spread: 1 },
-        norm(`${p}post_attention_layernorm.weight`),
-        matrix(`${p}mlp.router.weight`, EXPERTS, HIDDEN),
-        bias(`${p}mlp.router.bias`, EXPERTS),
-        ...blocks("gate_up_proj", 128),
-        ...blocks("down_proj", HIDDEN),
       ];
     }),
-  ),
+  ]),
   files: byteLevel("gpt-4o", {
     tokens: ["<|endoftext|>", "<|return|>", "<|start|>", "<|end|>", "<|message|>"],
     eos: "<|return|>",
     pad: "<|endoftext|>",
   }),
+};
+
+/** As it is kept where its experts were trained further: no MXFP4, inputs by outputs. */
+const gptOssPlain: Tiny = {
+  ...gptOss,
+  name: "gpt-oss-plain",
+  config: Object.fromEntries(Object.entries(gptOss.config).filter(([key]) => key !== "quantization_config")),
+  tensors: gptOssTensors((e) => [
+    { name: `${e}gate_up_proj`, shape: [EXPERTS, HIDDEN, 2 * GPT_OSS_FEED] },
+    { name: `${e}down_proj`, shape: [EXPERTS, GPT_OSS_FEED, HIDDEN] },
+  ]),
 };
 
 const bertLayer = (p: string): TinyTensor[] => [
@@ -844,12 +871,12 @@ const bert: Tiny = {
     transformers_version: "4.8.2",
     type_vocab_size: 2,
     use_cache: true,
-    vocab_size: 98,
+    vocab_size: 97,
   },
   tensors: [
     { name: "embeddings.position_embeddings.weight", shape: [128, HIDDEN], spread: 0.5 },
     { name: "embeddings.token_type_embeddings.weight", shape: [2, HIDDEN], spread: 0.5 },
-    embedding("embeddings.word_embeddings.weight", 98),
+    embedding("embeddings.word_embeddings.weight", 97),
     norm("embeddings.LayerNorm.weight"),
     bias("embeddings.LayerNorm.bias", HIDDEN),
     ...Array.from({ length: LAYERS }, (_, i) => bertLayer(`encoder.layer.${i}.`)).flat(),
@@ -865,7 +892,7 @@ const bertMasked: Tiny = {
   config: { ...bert.config, architectures: ["BertForMaskedLM"] },
   tensors: [
     ...bert.tensors.map((tensor) => ({ ...tensor, name: `bert.${tensor.name}` })),
-    bias("cls.predictions.bias", 98),
+    bias("cls.predictions.bias", 97),
     matrix("cls.predictions.transform.dense.weight", HIDDEN, HIDDEN),
   ],
   files: { ...wordPiece(), ...pooling(true) },
@@ -892,6 +919,7 @@ export const models: readonly Tiny[] = [
   starcoder2,
   olmo2,
   gptOss,
+  gptOssPlain,
   bert,
   bertMasked,
 ];

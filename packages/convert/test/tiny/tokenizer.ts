@@ -202,7 +202,21 @@ export function sentencePiece(specials: Specials, kind: string): Files {
   };
 }
 
-const WORDS = ["the", "a", "and", "he", "she", "it", "was", "once", "upon", "time", "little", "##ing", "##ed", "##s"];
+const WORDS = [
+  "the",
+  "and",
+  "he",
+  "she",
+  "it",
+  "was",
+  "once",
+  "upon",
+  "time",
+  "little",
+  "##ing",
+  "##ed",
+  "##s",
+];
 
 /** As BERT's: lower-cased words and their parts. */
 export function wordPiece(): Files {
