@@ -45,7 +45,7 @@ export interface EngineHost {
 }
 
 export interface LoadOptions {
-  /** Layers on the GPU; 0 when absent. */
+  /** Layers on the GPU, all of them when negative; 0 when absent, which keeps everything on the processor. */
   readonly gpuLayers?: number;
   /** Only the vocabulary: for tokenizing. */
   readonly vocabularyOnly?: boolean;
@@ -152,7 +152,10 @@ export interface TokenBatch {
 
 export interface EngineContext {
   readonly size: number;
-  /** @throws `E_ENGINE_DECODE` */
+  /**
+   * Computes a batch to its end.
+   * @throws `E_ENGINE_DECODE`, and what an observer throws
+   */
   decode(batch: TokenBatch): void;
   /**
    * Logits after the `index`-th token of the last batch, which must have asked for them: one per token of the

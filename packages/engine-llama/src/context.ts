@@ -78,6 +78,7 @@ export class LlamaContext implements EngineContext {
     this.#logits = undefined;
     this.#library.log.clear();
     const status = this.#library.llama_decode(this.#handle, this.#batch.fill(batch));
+    this.#library.llama_synchronize(this.#handle); // On a GPU it may go on in the background.
     this.#observation?.rethrow();
     if (status === 0) return;
     const why = this.#library.log.error();
@@ -105,7 +106,7 @@ export class LlamaContext implements EngineContext {
     return this.#allLogits().subarray(row * vocabulary, (row + 1) * vocabulary);
   }
 
-  /** The rows lie together. Asking waits for the computation to end, so it is done once for a batch. */
+  /** The rows lie together. Asking puts them in order, so it is done once for a batch. */
   #allLogits(): Float32Array {
     if (this.#logits !== undefined) return this.#logits;
     const at = this.#library.llama_get_logits(this.#handle);
