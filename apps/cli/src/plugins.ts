@@ -3,6 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   createRegistry,
+  type Engine,
   FewbitError,
   importPlugin,
   isFewbitError,
@@ -170,6 +171,9 @@ function suggest(id: string, registry: Registry, cwd: string): string | undefine
 
 /** A runner that a plugin brings takes the place of the bundled one. */
 export const runnerOf = (registry: Registry): Runner => registry.runners.at(-1)!.value;
+
+/** Likewise for the engine. */
+export const engineOf = (registry: Registry): Engine => registry.engines.at(-1)!.value;
 
 /** Dependencies of the user's own package.json that carry the keyword. Read for hints only: nothing is loaded. */
 export function installedPlugins(cwd: string): string[] {
