@@ -56,6 +56,8 @@ export interface Architecture {
   readonly summary: string;
   /** Names that config.json may have under `architectures`. */
   readonly classes: readonly string[];
+  /** What the transformers library takes where config.json is silent, as far as GGUF must say it. */
+  readonly defaults?: Readonly<Record<string, number | string | boolean>>;
   /**
    * The entries between `general.*` and the tokenizer's. `common` is what llama.cpp's converter writes for any model,
    * `general.file_type` last among it; absent: just that.

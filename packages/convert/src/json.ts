@@ -1,0 +1,24 @@
+import { FewbitError } from "@fewbit/core";
+
+/**
+ * The value of a JSON file.
+ * @throws `E_CHECKPOINT` where it is not UTF-8, or not JSON
+ */
+export function parseJson(bytes: Uint8Array, file: string): unknown {
+  const remedy = "Download the checkpoint again, or correct the file.";
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new FewbitError("E_CHECKPOINT", "The file is not UTF-8.", { file }, remedy, cause);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new FewbitError("E_CHECKPOINT", `The file is not JSON: ${why}.`, { file }, remedy, cause);
+  }
+}
+
+/** Of JSON from a stranger, as much as a message may show. */
+export const quoted = (json: string): string => (json.length > 80 ? `${json.slice(0, 79)}…` : json);

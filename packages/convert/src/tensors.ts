@@ -1,0 +1,236 @@
+// From the tensors of a checkpoint to those of a GGUF file, by the rules of an architecture. Every tensor is used or
+// left out by a rule; what is missing or left over is an error.
+import {
+  type Architecture,
+  type Config,
+  FewbitError,
+  float32,
+  isFewbitError,
+  locate,
+  type Model,
+  nameOf,
+  stored,
+  storedUnder,
+  type TensorRule,
+  type View,
+} from "@fewbit/core";
+import { alwaysFloat32 } from "./precision.js";
+import { dequantize } from "./quantized.js";
+
+/** A tensor of the GGUF file. */
+export interface MappedTensor {
+  readonly name: string;
+  readonly view: View;
+}
+
+/** A tensor of the checkpoint, under the name that the rules know. */
+interface Found {
+  readonly view: View;
+  /** Its name in the file. */
+  readonly name: string;
+  readonly file: string;
+  /** Where llama.cpp's converter meets it. */
+  readonly order: number;
+}
+
+/** What no architecture has a use for: tables that are computed from settings. */
+const COMPUTED = [".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq"];
+/** So many names are told of those that are missing or left over. */
+const TOLD = 4;
+
+/**
+ * In the order in which llama.cpp's converter writes them.
+ * @throws `E_CHECKPOINT` where tensors are missing, left over, or of another shape than the settings ask for
+ */
+export function mapTensors(model: Model, architecture: Architecture, config: Config): MappedTensor[] {
+  const found = findTensors(model, architecture, config);
+  if (config.layers > model.tensors.length)
+    throw config.error(
+      "num_hidden_layers",
+      `The settings ask for ${config.layers} layers, and the checkpoint has ${model.tensors.length} tensors in all.`,
+    );
+  const used = new Set<string>();
+  const missing: string[] = [];
+  const made: (MappedTensor & { readonly order: number })[] = [];
+  for (const { rule, layer, names } of expand(architecture.tensors(config), config, found)) {
+    const present = names.filter((name) => found.has(name));
+    for (const name of present) used.add(name);
+    if (rule.to === undefined || (rule.optional === true && names.length > 0 && present.length === 0))
+      continue;
+    if (present.length < names.length) {
+      missing.push(...names.filter((name) => !found.has(name)));
+      continue;
+    }
+    const sources = names.map((name) => found.get(name)!);
+    const name = numbered(rule.to, layer);
+    made.push({
+      name,
+      view: make(name, rule, layer, sources),
+      order: rule.order ?? sources.reduce((last, { order }) => Math.max(last, order), -1),
+    });
+  }
+  refuseMissing(missing, config, found);
+  refuseLeftOver(found, used, architecture);
+  refuseTwice(made);
+  // A stable sort: of tensors made of the same ones, the rules' order stays.
+  return made.sort((a, b) => a.order - b.order);
+}
+
+function findTensors(model: Model, architecture: Architecture, config: Config): Map<string, Found> {
+  const found = new Map<string, Found>();
+  const views = dequantize(
+    byName(model).map(({ name, dtype, shape, file, offset, bytes }) => {
+      const from = model.files[file]!;
+      if (from.kind === "view") throw new Error(`${name} is computed already`);
+      return { name, file: nameOf(from), view: stored({ name, from, dtype, shape, offset, bytes }) };
+    }),
+    config,
+  );
+  for (const [order, { name, file, view }] of views.entries()) {
+    if (COMPUTED.some((end) => name.endsWith(end))) continue;
+    const known = architecture.rename === undefined ? name : architecture.rename(name, config);
+    if (known === undefined) continue;
+    const other = found.get(known);
+    if (other !== undefined)
+      throw new FewbitError(
+        "E_CHECKPOINT",
+        `${other.name} and ${name} are the same tensor, ${known}.`,
+        { file, tensor: name },
+        "Remove one of them: the checkpoint was put together from two.",
+      );
+    found.set(known, { view, name, file, order });
+  }
+  return found;
+}
+
+/** As the converter reads a checkpoint: file after file, by the code points of the names. */
+const byName = (model: Model): Model["tensors"] =>
+  [...model.tensors].sort((a, b) => a.file - b.file || compareCodePoints(a.name, b.name));
+
+function compareCodePoints(a: string, b: string): number {
+  const [x, y] = [[...a], [...b]];
+  for (let i = 0; i < Math.min(x.length, y.length); i++)
+    if (x[i] !== y[i]) return x[i]!.codePointAt(0)! - y[i]!.codePointAt(0)!;
+  return x.length - y.length;
+}
+
+interface Expanded {
+  readonly rule: TensorRule & { readonly order?: number };
+  /** -1 outside the layers. */
+  readonly layer: number;
+  readonly names: readonly string[];
+}
+
+const BID = "{bid}";
+const XID = "{xid}";
+
+const numbered = (pattern: string, layer: number): string => pattern.replaceAll(BID, String(layer));
+
+function* expand(
+  rules: readonly TensorRule[],
+  config: Config,
+  found: ReadonlyMap<string, Found>,
+): Generator<Expanded> {
+  const all = Array.from({ length: config.layers }, (_, layer) => layer);
+  /** Experts of a layer are stacked when the last of any kind has come. */
+  const lastExpert = new Map<number, number>();
+  const expanded = rules.flatMap((rule) => {
+    const patterns = typeof rule.from === "string" ? [rule.from] : rule.from;
+    const layered = [...patterns, rule.to ?? ""].some((pattern) => pattern.includes(BID));
+    return (layered ? (rule.layers ?? all) : [-1]).map((layer) => {
+      const names = patterns.flatMap((pattern) => {
+        const name = numbered(pattern, layer);
+        return name.includes(XID)
+          ? Array.from({ length: rule.experts ?? 0 }, (_, expert) => name.replaceAll(XID, String(expert)))
+          : [name];
+      });
+      const experts = patterns.some((pattern) => pattern.includes(XID));
+      if (experts)
+        for (const name of names) {
+          const order = found.get(name)?.order ?? -1;
+          lastExpert.set(layer, Math.max(order, lastExpert.get(layer) ?? -1));
+        }
+      return { rule, layer, names, experts };
+    });
+  });
+  for (const { rule, layer, names, experts } of expanded)
+    yield { rule: experts ? { ...rule, order: lastExpert.get(layer)! } : rule, layer, names };
+}
+
+/** The tensor of one rule, checked against the settings, in the type that the file must have it in. */
+function make(name: string, rule: TensorRule, layer: number, sources: readonly Found[]): View {
+  const at = {
+    tensor: sources[0]?.name ?? name,
+    ...(sources[0] === undefined ? {} : { file: sources[0].file }),
+  };
+  const views = sources.map(({ view }) => view);
+  try {
+    const view = rule.make === undefined ? views[0]! : rule.make(views, layer);
+    if (rule.shape !== undefined && String(view.shape) !== String(rule.shape))
+      throw new FewbitError(
+        "E_CHECKPOINT",
+        `${at.tensor} gives ${name} the shape [${view.shape.join(" × ")}]; the settings ask for [${rule.shape.join(" × ")}].`,
+        {},
+        "config.json and the weights belong to different models: download both from the same place.",
+      );
+    return alwaysFloat32(name, view.shape) ? float32(view) : view;
+  } catch (thrown) {
+    if (!isFewbitError(thrown, "E_CHECKPOINT")) throw thrown;
+    throw locate(
+      thrown.remedy === undefined
+        ? new FewbitError(
+            thrown.code,
+            thrown.message,
+            thrown.at,
+            `${name} cannot be made: download the checkpoint again.`,
+          )
+        : thrown,
+      at,
+    );
+  }
+}
+
+const told = (names: readonly string[]): string =>
+  names.slice(0, TOLD).join(", ") + (names.length > TOLD ? ` and ${names.length - TOLD} more` : "");
+
+function refuseMissing(missing: readonly string[], config: Config, found: ReadonlyMap<string, Found>): void {
+  if (missing.length === 0) return;
+  const [first] = found.values();
+  throw new FewbitError(
+    "E_CHECKPOINT",
+    `The checkpoint lacks ${missing.length === 1 ? "a tensor" : `${missing.length} tensors`} that its ${config.layers} layers need: ${told(missing)}.`,
+    { tensor: missing[0]!, ...(first === undefined ? {} : { file: first.file }) },
+    "Download all files of the checkpoint; if they are there, config.json belongs to another model.",
+  );
+}
+
+function refuseLeftOver(
+  found: ReadonlyMap<string, Found>,
+  used: ReadonlySet<string>,
+  architecture: Architecture,
+): void {
+  const left = [...found].filter(([known]) => !used.has(known)).map(([, tensor]) => tensor);
+  if (left.length === 0) return;
+  throw new FewbitError(
+    "E_CHECKPOINT",
+    `The checkpoint holds ${left.length === 1 ? "a tensor" : `${left.length} tensors`} that ${architecture.id} has no place for: ${told(left.map(({ name }) => name))}.`,
+    { tensor: left[0]!.name, file: left[0]!.file },
+    "It is a variant of the architecture that cannot be converted without losing weights; adapters must be merged first.",
+  );
+}
+
+function refuseTwice(made: readonly MappedTensor[]): void {
+  const seen = new Map<string, View>();
+  for (const { name, view } of made) {
+    const other = seen.get(name);
+    seen.set(name, view);
+    if (other === undefined) continue;
+    const [first, second] = [other, view].map((each) => [...storedUnder(each)][0]?.name);
+    throw new FewbitError(
+      "E_CHECKPOINT",
+      `${first} and ${second} both become ${name}.`,
+      { tensor: name },
+      "Report it to the authors of the plugin that brings the architecture.",
+    );
+  }
+}
