@@ -80,7 +80,7 @@ export interface ModelFacts {
   readonly name: string;
   /** The file name without a folder; that of the first file where there are several. */
   readonly file: string;
-  /** Of all files. */
+  /** Of all files; of all tensors where only weights were compared. */
   readonly bytes: number;
   /** Tensor bytes × 8 ÷ weights. */
   readonly bitsPerWeight?: number;

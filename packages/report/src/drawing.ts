@@ -62,11 +62,14 @@ export const textWidth = (text: string, size: number): number =>
     0,
   );
 
-/** Powers of ten, and 2 and 5 between them where there are few. */
-export function logTicks(from: number, to: number): number[] {
+/**
+ * Powers of ten, with 3 or with 2 and 5 between them where there are few.
+ * @param most as many as there is room for
+ */
+export function logTicks(from: number, to: number, most = 8): number[] {
   const decades = Math.log10(to / from);
-  const steps = decades > 2.5 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 5];
-  const every = Math.max(1, Math.ceil(decades / 7));
+  const steps = decades * 3 <= most ? [1, 2, 5] : decades * 2 <= most ? [1, 3] : [1];
+  const every = Math.max(1, Math.ceil(decades / most));
   const ticks: number[] = [];
   for (let power = Math.floor(Math.log10(from)); power <= Math.ceil(Math.log10(to)); power++) {
     if (power % every !== 0) continue;

@@ -1,3 +1,4 @@
 export type * from "./data.js";
 export { HistogramCounter } from "./histogram.js";
-export { renderReport } from "./page.js";
+export { GENERATOR, renderReport } from "./page.js";
+export { DocumentError, mergeReports, readReport } from "./read.js";

@@ -34,7 +34,7 @@ const GAP = 9;
 function places({ height }: Labelled): Placement[] {
   const up = -(GAP + height / 2);
   const down = GAP + height / 2;
-  const near = 0.7;
+  const near = 0.9;
   return [
     { dx: GAP, dy: up * near, anchor: "start" },
     { dx: GAP, dy: 0, anchor: "start" },
@@ -80,7 +80,7 @@ export function placeLabels(
       if (taken.some((other) => overlap(box, other) > 0)) continue;
       if (dots.some((dot, i) => i !== own && overlap(box, dot) > 0)) continue;
       const cost =
-        obstacles.reduce((area, other) => area + overlap(box, other), 0) / point.height + preference * 0.5;
+        obstacles.reduce((area, other) => area + overlap(box, other), 0) / point.height + preference * 0.25;
       if (cost < least) [best, least] = [place, cost];
     }
     if (best !== undefined) taken.push(boxOf(point, best));

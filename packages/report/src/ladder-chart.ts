@@ -39,7 +39,7 @@ export function ladderChart(rungs: readonly Rung[], width: number): Chart {
   type Row = (typeof rows)[number];
   const having = (...keys: (keyof Row)[]): Row[] =>
     rows.filter((row) => keys.every((key) => row[key] !== undefined));
-  const ticks = logTicks(low, high);
+  const ticks = logTicks(low, high, (width - marginLeft) / 62);
   const dot = (key: keyof Row, style: object) => Plot.dot(having(key), { x: key, y: "row", ...style });
   return {
     label: `Chart: percentiles of the divergence of single tokens for ${rungs.length} candidates; the table below has the same figures.`,

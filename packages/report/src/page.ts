@@ -12,6 +12,9 @@ import { tensorSection } from "./tensor-section.js";
 import { divergenceTick, type TradePoint, tradeChart } from "./trade-chart.js";
 import { verdict } from "./verdict.js";
 
+/** What a page of ours says it was made by, within its first kilobyte: such a file may be replaced. */
+export const GENERATOR = "fewbit report";
+
 const WIDE = 1000;
 /** What a section has room for on a phone of 360 px. */
 const NARROW = 316;
@@ -41,11 +44,12 @@ export async function renderReport(report: ReportData): Promise<string> {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
+<meta name="generator" content="${GENERATOR}">
 <title>${title}</title>
 <style>${new Markup(style)}</style>
 </head>
 <body>
-<header><div><h1>${isolated(title)}</h1>${subject(data)}</div><button id="theme" type="button" hidden></button></header>
+<header><h1>${isolated(title)}</h1><button id="theme" type="button" hidden></button>${subject(data)}</header>
 <main>
 ${verdict(facts)}
 ${tradeSection(facts)}

@@ -14,10 +14,10 @@ ${rampProperties(heatClasses)}}
 *{box-sizing:border-box}
 [hidden]{display:none!important}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;overflow-wrap:anywhere}
-header,main,footer{max-width:1080px;margin:0 auto;padding:0 16px}
-header{display:flex;gap:16px;align-items:start;padding-top:24px}
-header>div{flex:1;min-width:0}
-h1{font-size:1.5rem;line-height:1.25;margin:0 0 4px}
+header,main,footer{max-width:1140px;margin:0 auto;padding:0 16px}
+header{display:grid;grid-template-columns:1fr auto;gap:4px 16px;align-items:start;padding-top:24px}
+header .sub{grid-column:1/-1}
+h1{font-size:1.5rem;line-height:1.25;margin:0;min-width:0}
 h2{font-size:1.25rem;line-height:1.3;margin:0 0 8px}
 h3{font-size:1rem;margin:16px 0 8px}
 p{margin:0 0 12px;max-width:75ch}
@@ -53,23 +53,27 @@ figcaption{font-weight:600;margin-bottom:4px}
 .plot .cell rect:hover,.plot .cell rect.on{stroke:var(--ink);stroke-width:2}
 .plot .figure{pointer-events:none}
 .narrow{display:none}
-@media (max-width:640px){.wide{display:none}.narrow{display:block}section{padding:14px 12px}header,main,footer{padding-left:10px;padding-right:10px}}
+@media (max-width:640px){.wide{display:none}.narrow{display:block}section{padding:14px 12px}th .file{display:none}header,main,footer{padding-left:10px;padding-right:10px}}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 14px;padding:0;margin:8px 0 10px;font-size:.8125rem;color:var(--muted)}
 .legend li{display:flex;align-items:center;gap:5px}
 .scroll{overflow-x:auto;max-width:100%}
 .map .plot{max-width:none}
 .map{margin:0 0 14px}
-table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:100%;font-size:.84375rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--muted);font-size:.8125rem;padding-bottom:6px}
-th,td{padding:7px 10px;text-align:right;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child{text-align:left;position:sticky;left:0;background:var(--surface);white-space:normal;min-width:110px;max-width:260px;z-index:1}
+caption span{display:inline-block;position:sticky;left:0;max-width:min(75ch,calc(100vw - 48px))}
+th,td{padding:7px 8px;text-align:right;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
+th:first-child{text-align:left;position:sticky;left:0;background:var(--surface);white-space:normal;overflow-wrap:break-word;max-width:min(260px,45vw);z-index:1}
 thead th{font-weight:600;vertical-align:bottom;border-bottom:2px solid var(--muted)}
 tbody th{font-weight:600}
 td small{white-space:nowrap}
+.rows td small,.reference td small{display:block}
 .file{display:block}
+.aside{display:block}
+th .file{max-width:22ch}
 .reference th,.reference td{color:var(--muted);font-weight:400}
 .beaten>th>bdi,.beaten>td{color:var(--muted)}
-.tag{display:inline-block;margin-left:6px;padding:0 6px;border-radius:4px;border:1px solid var(--best);color:var(--best);font-size:.75rem;font-weight:600;white-space:nowrap}
+.tag{display:table;margin-top:3px;padding:0 6px;border-collapse:separate;border-radius:4px;border:1px solid var(--best);color:var(--best);font-size:.75rem;font-weight:600;white-space:nowrap}
 thead button{all:unset;cursor:pointer;display:inline-flex;gap:4px;align-items:center;white-space:nowrap}
 thead button:hover{color:var(--accent)}
 thead button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}

@@ -22,20 +22,16 @@ interface Figure {
   reference?(reference: ModelFacts): Content;
 }
 
-const withError = (text: string, error: string | undefined): Markup =>
-  html`${text}${error !== undefined && html` <small>± ${error}</small>`}`;
-
-function estimate(figure: Estimate | undefined, digits?: number): Content {
+function estimate(figure: Estimate | undefined, unit = ""): Content {
   if (figure === undefined) return "–";
-  const places = digits ?? digitsOf(figure);
-  return withError(
-    formatFixed(figure.value, places),
-    figure.error === undefined ? undefined : formatFixed(figure.error, places),
-  );
+  const { value, error } = figure;
+  const places = digitsOf(figure);
+  return html`${formatFixed(value, places)}${unit}${error !== undefined && html` <small>± ${formatFixed(error, places)}</small>`}`;
 }
 
-const percentage = ({ value, error }: Estimate): Markup =>
-  withError(formatPercent(value), error === undefined ? undefined : formatPercent(error));
+/** A fraction and its error, in per cent. */
+const percentage = ({ value, error }: Estimate): Content =>
+  error === undefined ? formatPercent(value) : estimate({ value: value * 100, error: error * 100 }, " %");
 
 const figures: readonly Figure[] = [
   {
@@ -129,11 +125,11 @@ export function candidateTable({ data, standings, best }: Facts): Markup {
   const { reference } = data;
   return html`<div class="tools" hidden><label>Filter <input type="search" id="filter" autocomplete="off"></label> <output id="matches" for="filter"></output></div>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of candidates, scrolls sideways">
-<table id="candidates"><caption>Candidates against ${isolated(reference.name)}. ± is one standard error.</caption>
+<table id="candidates"><caption><span>Candidates against ${isolated(reference.name)}. ± is one standard error.</span></caption>
 <thead><tr><th scope="col" aria-sort="none"><span>Candidate</span></th>${shown.map(
     ({ title, about }) => html`<th scope="col" aria-sort="none" title="${about}"><span>${title}</span></th>`,
   )}</tr></thead>
-<tbody class="reference"><tr><th scope="row">${isolated(reference.name)} <small>${reference.type && html`${isolated(reference.type)}, `}reference</small></th>${shown.map(
+<tbody class="reference"><tr><th scope="row">${isolated(reference.name)} <small class="aside">${reference.type && html`${isolated(reference.type)}, `}reference</small></th>${shown.map(
     ({ reference: own }) => html`<td>${own?.(reference) ?? ""}</td>`,
   )}</tr></tbody>
 <tbody class="rows">${standings.map(
@@ -141,7 +137,7 @@ export function candidateTable({ data, standings, best }: Facts): Markup {
       html`<tr${beatenBy && html` class="beaten"`}><th scope="row" data-value="${label}">${isolated(label)}${
         candidate.file !== label && html`<small class="file">${isolated(candidate.file)}</small>`
       }${candidate === best?.candidate && html`<span class="tag">best trade</span>`}${
-        beatenBy && html`<small>beaten by ${isolated(beatenBy.label)}</small>`
+        beatenBy && html`<small class="aside">beaten by ${isolated(beatenBy.label)}</small>`
       }</th>${shown.map(({ value, text }) => {
         const number = value(candidate);
         return html`<td${number !== undefined && html` data-value="${String(number)}"`}>${text(candidate) ?? "–"}</td>`;
@@ -178,7 +174,7 @@ function percentileTable<T extends Percentiles & { readonly mean: number }>(
   const columns = rungs.filter(([key]) => rows.some(({ figures }) => figures[key] !== undefined));
   return (
     rows.length > 0 &&
-    html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}, scrolls sideways"><table><caption>${caption}</caption>
+    html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}, scrolls sideways"><table><caption><span>${caption}</span></caption>
 <thead><tr><th scope="col">Candidate</th><th scope="col">Mean</th>${columns.map(([, title]) => html`<th scope="col">${title}</th>`)}</tr></thead>
 <tbody>${rows.map(
       ({ label, figures }) =>

@@ -25,6 +25,7 @@ export interface TensorIsland {
 /** The section and its data; undefined where no candidate was measured tensor by tensor. */
 export function tensorSection({
   standings,
+  best,
 }: Facts): { readonly section: Markup; readonly island: TensorIsland; readonly classes: number } | undefined {
   const measured = standings.filter(({ candidate }) => (candidate.tensors ?? []).length > 0);
   if (measured.length === 0) return undefined;
@@ -39,7 +40,16 @@ ${
         scale.exact.length > 0 &&
         `${scale.exact.length === 1 ? "One tensor is exact in every candidate and is" : `${scale.exact.length} tensors are exact in every candidate and are`} not drawn.`
       }</p>
-${measured.length > 1 && selector(measured)}
+${
+  measured.length > 1 &&
+  selector(
+    measured,
+    Math.max(
+      0,
+      measured.findIndex(({ candidate }) => candidate === best?.candidate),
+    ),
+  )
+}
 ${legend(
   scale,
   measured.map(({ candidate }) => candidate),
@@ -57,10 +67,10 @@ ${roleTable(measured, scale)}`
 }
 
 /** Radio buttons, because arrow keys flip from map to map; hidden where there is no script and all maps are shown. */
-const selector = (measured: readonly Standing[]): Markup =>
+const selector = (measured: readonly Standing[], first: number): Markup =>
   html`<fieldset class="choice" id="choice" hidden><legend>Candidate</legend>${measured.map(
     ({ label }, i) =>
-      html`<label><input type="radio" name="map" value="${i}"${i === 0 && html` checked`}><span>${isolated(label)}</span></label>`,
+      html`<label><input type="radio" name="map" value="${i}"${i === first && html` checked`}><span>${isolated(label)}</span></label>`,
   )}</fieldset>`;
 
 function legend({ thresholds }: HeatScale, candidates: readonly Candidate[]): Markup {
@@ -90,7 +100,7 @@ function roleTable(measured: readonly Standing[], scale: HeatScale): Markup {
     }
     return roles;
   });
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of roles, scrolls sideways"><table><caption>Median SQNR of each role in dB, and the worst where layers differ.</caption>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of roles, scrolls sideways"><table><caption><span>Median SQNR of each role in dB, and the worst layer's where it is at least 1 dB lower.</span></caption>
 <thead><tr><th scope="col">Role</th>${measured.map(({ label }) => html`<th scope="col">${isolated(label)}</th>`)}</tr></thead>
 <tbody>${scale.roles.map(
     (role) =>
@@ -105,7 +115,7 @@ function roleCell(tensors: readonly TensorError[], { thresholds }: HeatScale): M
   const types = [...new Set(tensors.map(({ quantized }) => quantized.dtype))].join(", ");
   const kind = median === Number.POSITIVE_INFINITY ? "exact" : (classOf(median, thresholds) ?? "nan");
   return html`<td><svg width="10" height="10" aria-hidden="true"><rect width="10" height="10" rx="2" fill="var(--heat-${kind})"/></svg> ${formatDecibels(median)}${
-    formatDecibels(worst) !== formatDecibels(median) && html` <small>${formatDecibels(worst)}</small>`
+    median - worst >= 1 && html` <small>worst ${formatDecibels(worst)}</small>`
   }<small class="file">${types}</small></td>`;
 }
 

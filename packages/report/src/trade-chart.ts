@@ -27,7 +27,7 @@ export interface TradeAxes {
 }
 
 const FONT = 12;
-const margin = { top: 34, right: 18, bottom: 46, left: 52 };
+const margin = { top: 48, right: 18, bottom: 46, left: 52 };
 
 /** Points must be finite in size and loss. */
 export function tradeChart(
@@ -71,7 +71,7 @@ export function tradeChart(
       ...frontBoxes(front.map(({ size, y }) => [xScale(size), yScale(y)])),
       ...errorBoxes(drawn, xScale, yScale),
     ],
-    { left: margin.left + 2, right: width - 4, top: margin.top - 8, bottom: height - margin.bottom - 2 },
+    { left: margin.left + 2, right: width - 4, top: margin.top - 28, bottom: height - margin.bottom - 2 },
   );
 
   const labels = drawn.flatMap((point, i) => {
