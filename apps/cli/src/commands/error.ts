@@ -19,6 +19,7 @@ import {
   listNames,
   table,
 } from "../render.js";
+import { commandLine, openReport, reportOption } from "../report-file.js";
 import {
   type CommonOptions,
   examples,
@@ -46,6 +47,7 @@ interface ErrorOptions extends CommonOptions {
   readonly sort?: Order;
   readonly threads?: number;
   readonly nonfinite?: "zero";
+  readonly report?: string;
 }
 
 /** How many of the worst tensors are named below the table. */
@@ -59,6 +61,7 @@ ${examples(
   "fewbit error model-f16.gguf model-Q4_K_M.gguf",
   "fewbit error model-f16.gguf model-Q4_K_M.gguf --sort sqnr",
   "fewbit error model-f16.gguf model-Q2_K.gguf --imatrix model.imatrix.gguf",
+  "fewbit error model-f16.gguf model-Q4_K_M.gguf --report report.html",
   "fewbit error model-Q4_K_M.gguf model-Q4_K_S.gguf --json",
 )}`;
 
@@ -81,11 +84,12 @@ export function addError(program: Command, world: Surroundings): void {
         "--nonfinite <action>",
         "take NaN and infinite weights for zero, and count them; else they stop the run",
       ).choices(["zero"]),
-    );
+    )
+    .addOption(reportOption());
   withCommonOptions(command)
     .addHelpText("after", HELP)
     .action(async (original: string, quantized: string, options: ErrorOptions) => {
-      await compare(original, quantized, options, openSession(world, options));
+      await compare(original, quantized, options, openSession(world, options), commandLine(command));
     });
 }
 
@@ -94,8 +98,9 @@ async function compare(
   quantizedPath: string,
   options: ErrorOptions,
   session: Session,
+  line: string,
 ): Promise<void> {
-  const { sort, threads, nonfinite } = options;
+  const { sort, threads, nonfinite, report } = options;
   if (sort === "weighted-sqnr" && options.imatrix === undefined)
     throw new FewbitError(
       "E_USAGE",
@@ -103,6 +108,7 @@ async function compare(
       {},
       "Add --imatrix <file>, or sort by sqnr.",
     );
+  const page = report === undefined ? undefined : await openReport(report, session);
   const registry = await session.registry(originalPath, quantizedPath);
   const original = await session.stoppable(openModel(originalPath, registry));
   const quantized = await session.stoppable(openModel(quantizedPath, registry));
@@ -131,9 +137,10 @@ async function compare(
   const tensors = sort === undefined ? comparison.tensors : sorted(comparison.tensors, sort);
   for (const warning of leftovers(comparison, fit?.missing ?? []))
     session.note(`warning: ${escapeControls(warning)}`);
-  if (session.json)
-    session.document(toDocument(original, quantized, { ...comparison, tensors }, milliseconds));
-  else session.print(toText(original, quantized, { ...comparison, tensors }, milliseconds));
+  const document = toDocument(original, quantized, { ...comparison, tensors }, milliseconds);
+  session.document(document);
+  if (!session.json) session.print(toText(original, quantized, { ...comparison, tensors }, milliseconds));
+  await page?.write(document, { commands: [line] });
 }
 
 /** Worst first; equals stay in the order of the model. */
