@@ -7,7 +7,7 @@ export interface PluginTestOptions {
   readonly test: TestFunction;
 }
 
-const KINDS = ["schemes", "readers", "writers", "recipes", "runners"] as const;
+const KINDS = ["schemes", "readers", "writers", "resolvers", "recipes", "runners", "engines"] as const;
 
 /**
  * What every plugin keeps, whatever it brings: it can be found again by its module. The contract of each scheme,
