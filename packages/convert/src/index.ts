@@ -1,1 +1,17 @@
-export {};
+import { definePlugin, type Plugin } from "@fewbit/core";
+import pkg from "../package.json" with { type: "json" };
+import { architectures } from "./architectures/index.js";
+
+const plugin: Plugin = definePlugin({
+  api: 1,
+  name: pkg.name,
+  version: pkg.version,
+  module: import.meta.url,
+  architectures,
+});
+
+export default plugin;
+export type { Checkpoint, CheckpointFiles } from "./checkpoint.js";
+export { readConfig } from "./config.js";
+export { convert } from "./convert.js";
+export { autoOuttype, outtypeRecipe, outtypes } from "./outtype.js";

@@ -1,5 +1,5 @@
-import { realpath, stat } from "node:fs/promises";
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { readdir, realpath, stat } from "node:fs/promises";
+import { resolve as absolute, basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { FewbitError, isFewbitError, locate } from "./error.js";
 import { openFile } from "./files.js";
 import type { Registry } from "./registry.js";
@@ -58,8 +58,71 @@ export async function openModel(given: string, registry: Registry): Promise<Mode
   }
 }
 
+/** Files that lie beside a model: its settings, its tokenizer, its card. */
+export interface Folder {
+  /** What the folder is called; of a hub, `organisation/model`. */
+  readonly name: string;
+  /** How a file of it is called in messages. */
+  path(file: string): string;
+  /** All of a file, by its bare name; undefined where there is none. */
+  read(file: string): Promise<Uint8Array | undefined>;
+}
+
+/** More than any file beside weights has. */
+const MAX_BESIDE = 2 ** 29;
+
+/**
+ * The folder of a model that `openModel` opens by the same address. Links that lead out of it are refused.
+ * @throws `E_IO`; reading throws `E_LINK`, `E_MEMORY`
+ */
+export async function openFolder(given: string, registry: Registry): Promise<Folder> {
+  const { source, sibling, list } = await resolve(given, registry);
+  await source.close();
+  const at = nameOf(source.at);
+  const local = source.at.kind === "file" ? dirname(absolute(source.at.path)) : undefined;
+  const names = list === undefined ? undefined : new Set(await list());
+  const path = (file: string): string => (local === undefined ? new URL(file, at).href : join(local, file));
+  return {
+    name: local === undefined ? nameOfAddress(given) : basename(local),
+    path,
+    async read(file) {
+      if (names !== undefined && !names.has(file)) return undefined;
+      let found: Source;
+      try {
+        found = await sibling(file);
+      } catch (thrown) {
+        // A server that cannot list its files answers like this for those that it lacks.
+        if (names === undefined && isFewbitError(thrown, "E_IO")) return undefined;
+        throw thrown;
+      }
+      try {
+        if (found.size > MAX_BESIDE)
+          throw new FewbitError(
+            "E_MEMORY",
+            `it has ${found.size} bytes; at most ${MAX_BESIDE} are read at once`,
+            { file: path(file) },
+            "Download the checkpoint again: no such file is that large.",
+          );
+        const bytes = new Uint8Array(found.size);
+        await found.read(0, bytes);
+        return bytes;
+      } finally {
+        await found.close();
+      }
+    },
+  };
+}
+
+function nameOfAddress(address: string): string {
+  if (!/^https?:/i.test(address)) return /^[^:]*:\/\/([^/@]+\/[^/@]+)/.exec(address)?.[1] ?? address;
+  return decodeURIComponent(new URL(address).pathname.split("/").at(-2)!) || "model";
+}
+
+/** What `Resolved` says, where a server may not list its files. */
+type Beside = Pick<Resolved, "source" | "sibling"> & Partial<Pick<Resolved, "list">>;
+
 /** The file that an address stands for, and a way to those beside it. */
-async function resolve(given: string, registry: Registry): Promise<Pick<Resolved, "source" | "sibling">> {
+async function resolve(given: string, registry: Registry): Promise<Beside> {
   const resolver = registry.resolvers.find(({ value }) => value.matches(given));
   if (resolver !== undefined)
     return resolver.value.open(given, {
@@ -87,6 +150,7 @@ async function resolve(given: string, registry: Registry): Promise<Pick<Resolved
       await refuseForeignLink(dirname(path), file);
       return openFile(join(dirname(path), file));
     },
+    list: () => readdir(dirname(path)),
   };
 }
 
