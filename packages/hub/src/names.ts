@@ -14,7 +14,7 @@ const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])(\..*)?$/
  * `.partial` is what unfinished files are called.
  */
 export function refusedName(path: string): string | undefined {
-  if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) return "is an absolute path";
+  if (path.startsWith("/") || /^[A-Za-z]:[/\\]/.test(path)) return "is an absolute path";
   if (/[\u0000-\u001f\u007f]/.test(path)) return "holds a control character";
   if (path.includes("\\")) return "holds a backslash";
   if (path.length > 1024) return "is too long";
