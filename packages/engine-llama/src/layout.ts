@@ -246,6 +246,9 @@ export function bindGgml(library: Loaded) {
     ggml_backend_load_all_from_path: library.func(
       "void ggml_backend_load_all_from_path(const char* folder)",
     ) as (folder: string) => void,
+    ggml_backend_load: library.func("void* ggml_backend_load(const char* path)") as (
+      path: string,
+    ) => Handle | null,
     ggml_backend_dev_count: library.func("size_t ggml_backend_dev_count()") as () => number,
     ggml_backend_dev_get: library.func("void* ggml_backend_dev_get(size_t index)") as (
       index: number,

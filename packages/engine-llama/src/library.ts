@@ -58,7 +58,7 @@ export function loadLibrary({ folder, fallbacks }: Build): Library {
   if (found.length > 0) throw wrongRelease(path, `has another layout: ${found.join(", ")}`);
 
   llama.llama_log_set(registerLog(log.callback), null);
-  ggml.ggml_backend_load_all_from_path(folder);
+  loadBackends(ggml, folder);
   if (devicesOf(base, ggml).length < 2)
     for (const fallback of fallbacks)
       if (existsSync(fallback)) ggml.ggml_backend_load_all_from_path(fallback);
@@ -75,6 +75,37 @@ export function loadLibrary({ folder, fallbacks }: Build): Library {
     ops: { mulMat: opOf(base, "MUL_MAT"), mulMatId: opOf(base, "MUL_MAT_ID") },
   };
 }
+
+/**
+ * The backends of a build: of those for the processor, the one that llama.cpp thinks fastest here, or the one that is
+ * named. They differ in the last digits of what they compute, so that numbers of two machines agree only by name.
+ */
+function loadBackends(ggml: ReturnType<typeof bindGgml>, folder: string): void {
+  const wanted = process.env.FEWBIT_LLAMA_CPU;
+  if (wanted === undefined) {
+    ggml.ggml_backend_load_all_from_path(folder);
+    return;
+  }
+  const names = readdirSync(folder).filter((name) =>
+    /^(?:lib)?ggml-(?!base\b).*\.(?:so|dylib|dll)$/.test(name),
+  );
+  const variants = new Map(names.map((name) => [/ggml-cpu-([\w]+)\./.exec(name)?.[1], name]));
+  for (const [variant, name] of variants) {
+    if (variant !== undefined && variant !== wanted) continue;
+    const loaded = ggml.ggml_backend_load(join(folder, name)) !== null;
+    if (variant !== undefined && !loaded)
+      throw noVariant(`${wanted} does not run on this processor`, variants);
+  }
+  if (!variants.has(wanted)) throw noVariant(`there is no ${wanted}`, variants);
+}
+
+const noVariant = (what: string, variants: ReadonlyMap<string | undefined, string>): FewbitError =>
+  new FewbitError(
+    "E_ENGINE_MISSING",
+    `FEWBIT_LLAMA_CPU names a build of llama.cpp that cannot be used: ${what}.`,
+    {},
+    `Unset it, or name another: ${[...variants.keys()].filter((name) => name !== undefined).join(", ")}.`,
+  );
 
 function devicesOf(base: ReturnType<typeof bindBase>, ggml: ReturnType<typeof bindGgml>): string[] {
   const handles = Array.from({ length: ggml.ggml_backend_dev_count() }, (_, i) =>
