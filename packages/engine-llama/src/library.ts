@@ -89,23 +89,23 @@ function loadBackends(ggml: ReturnType<typeof bindGgml>, folder: string): void {
   const names = readdirSync(folder).filter((name) =>
     /^(?:lib)?ggml-(?!base\b).*\.(?:so|dylib|dll)$/.test(name),
   );
-  const variants = new Map(names.map((name) => [/ggml-cpu-([\w]+)\./.exec(name)?.[1], name]));
-  for (const [variant, name] of variants) {
+  const variantOf = (name: string): string | undefined => /ggml-cpu-(\w+)\./.exec(name)?.[1];
+  const variants = names.map(variantOf).filter((variant) => variant !== undefined);
+  const refuse = (what: string): FewbitError =>
+    new FewbitError(
+      "E_ENGINE_MISSING",
+      `FEWBIT_LLAMA_CPU names a build of llama.cpp that cannot be used: ${what}.`,
+      {},
+      variants.length === 0 ? "Unset it." : `Unset it, or name another: ${variants.join(", ")}.`,
+    );
+  if (!variants.includes(wanted)) throw refuse(`there is no ${wanted}`);
+  for (const name of names) {
+    const variant = variantOf(name);
     if (variant !== undefined && variant !== wanted) continue;
     const loaded = ggml.ggml_backend_load(join(folder, name)) !== null;
-    if (variant !== undefined && !loaded)
-      throw noVariant(`${wanted} does not run on this processor`, variants);
+    if (variant !== undefined && !loaded) throw refuse(`this processor cannot run ${wanted}`);
   }
-  if (!variants.has(wanted)) throw noVariant(`there is no ${wanted}`, variants);
 }
-
-const noVariant = (what: string, variants: ReadonlyMap<string | undefined, string>): FewbitError =>
-  new FewbitError(
-    "E_ENGINE_MISSING",
-    `FEWBIT_LLAMA_CPU names a build of llama.cpp that cannot be used: ${what}.`,
-    {},
-    `Unset it, or name another: ${[...variants.keys()].filter((name) => name !== undefined).join(", ")}.`,
-  );
 
 function devicesOf(base: ReturnType<typeof bindBase>, ggml: ReturnType<typeof bindGgml>): string[] {
   const handles = Array.from({ length: ggml.ggml_backend_dev_count() }, (_, i) =>

@@ -314,6 +314,27 @@ describe("builds of llama.cpp", () => {
     });
   });
 
+  const portable =
+    build !== undefined && readdirSync(build.folder).some((file) => file.includes("ggml-cpu-x64."));
+  test.skipIf(!portable)("one for a named processor", async () => {
+    const version = () =>
+      run(function* ({ version }) {
+        yield version;
+      }, undefined);
+    try {
+      process.env.FEWBIT_LLAMA_CPU = "x64";
+      expect(await version()).toEqual(["llama.cpp v0.5.0 (x64)"]);
+      process.env.FEWBIT_LLAMA_CPU = "abacus";
+      await expect(version()).rejects.toMatchObject({
+        code: "E_ENGINE_MISSING",
+        message: "FEWBIT_LLAMA_CPU names a build of llama.cpp that cannot be used: there is no abacus.",
+        remedy: expect.stringMatching(/^Unset it, or name another: .*\bx64\b.*\.$/),
+      });
+    } finally {
+      delete process.env.FEWBIT_LLAMA_CPU;
+    }
+  });
+
   test("importing the plugin loads nothing native", async () => {
     const child = spawn(
       process.execPath,
