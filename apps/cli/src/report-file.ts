@@ -5,16 +5,31 @@ import { resolve } from "node:path";
 import { FewbitError } from "@fewbit/core";
 import { ioError } from "@fewbit/core/node";
 import type { ReportData } from "@fewbit/report";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { escapeControls } from "./render.js";
 import type { Session } from "./session.js";
 
-/** `--report`, for commands that measure. */
-export const reportOption = (): Option =>
-  new Option(
-    "--report <file>",
-    "write a page of charts and tables as well: one HTML file that loads nothing",
-  );
+/** Options of commands that measure. */
+export interface ReportOptions {
+  readonly report?: string;
+  readonly tensor?: string;
+}
+
+export const withReportOptions = (command: Command): Command =>
+  command
+    .option("--report <file>", "write a page of charts and tables as well: one HTML file that loads nothing")
+    .option("--tensor <name>", "the tensor whose weights and codes the page shows (default: the worst)");
+
+/** @throws `E_USAGE` for an option of a report that is not to be written */
+export function checkReportOptions({ report, tensor }: ReportOptions): void {
+  if (report === undefined && tensor !== undefined)
+    throw new FewbitError(
+      "E_USAGE",
+      "--tensor says what a report shows, and there is none to be written.",
+      {},
+      "Add --report <file>, or leave --tensor out.",
+    );
+}
 
 /** A place that may be written to. */
 export interface ReportFile {

@@ -1,3 +1,4 @@
+export { CodeCounter } from "./codes.js";
 export type * from "./data.js";
 export { HistogramCounter } from "./histogram.js";
 export { GENERATOR, renderReport } from "./page.js";

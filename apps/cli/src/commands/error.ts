@@ -4,6 +4,7 @@ import { type Comparison, compareModels, type TensorComparison, type Total } fro
 import { checkImportance } from "@fewbit/format-gguf";
 import { type Command, Option } from "commander";
 import { parseThreads } from "../choices.js";
+import { distributionOf } from "../distribution.js";
 import { openImportance } from "../importance.js";
 import { runnerOf } from "../plugins.js";
 import { follow } from "../progress.js";
@@ -19,7 +20,13 @@ import {
   listNames,
   table,
 } from "../render.js";
-import { commandLine, openReport, reportOption } from "../report-file.js";
+import {
+  checkReportOptions,
+  commandLine,
+  openReport,
+  type ReportOptions,
+  withReportOptions,
+} from "../report-file.js";
 import {
   type CommonOptions,
   examples,
@@ -42,12 +49,11 @@ const orders = {
 
 type Order = keyof typeof orders;
 
-interface ErrorOptions extends CommonOptions {
+interface ErrorOptions extends CommonOptions, ReportOptions {
   readonly imatrix?: string;
   readonly sort?: Order;
   readonly threads?: number;
   readonly nonfinite?: "zero";
-  readonly report?: string;
 }
 
 /** How many of the worst tensors are named below the table. */
@@ -84,9 +90,8 @@ export function addError(program: Command, world: Surroundings): void {
         "--nonfinite <action>",
         "take NaN and infinite weights for zero, and count them; else they stop the run",
       ).choices(["zero"]),
-    )
-    .addOption(reportOption());
-  withCommonOptions(command)
+    );
+  withCommonOptions(withReportOptions(command))
     .addHelpText("after", HELP)
     .action(async (original: string, quantized: string, options: ErrorOptions) => {
       await compare(original, quantized, options, openSession(world, options), commandLine(command));
@@ -108,6 +113,7 @@ async function compare(
       {},
       "Add --imatrix <file>, or sort by sqnr.",
     );
+  checkReportOptions(options);
   const page = report === undefined ? undefined : await openReport(report, session);
   const registry = await session.registry(originalPath, quantizedPath);
   const original = await session.stoppable(openModel(originalPath, registry));
@@ -140,7 +146,13 @@ async function compare(
   const document = toDocument(original, quantized, { ...comparison, tensors }, milliseconds);
   session.document(document);
   if (!session.json) session.print(toText(original, quantized, { ...comparison, tensors }, milliseconds));
-  await page?.write(document, { commands: [line] });
+  if (page === undefined) return;
+  const tensor = options.tensor ?? sorted(comparison.tensors, "sqnr")[0]?.name;
+  const distributions =
+    tensor === undefined
+      ? []
+      : [await distributionOf({ original, candidates: [quantized], tensor, registry }, session)];
+  await page.write(document, { distributions, commands: [line] });
 }
 
 /** Worst first; equals stay in the order of the model. */
