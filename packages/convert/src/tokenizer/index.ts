@@ -1,0 +1,1 @@
+export type { ReadTokenizer, TokenizerMetadata, TokenizerOptions } from "./types.js";
