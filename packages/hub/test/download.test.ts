@@ -229,15 +229,13 @@ describe("a download", () => {
     await fetched();
     expect(content("model.safetensors")).toEqual(bytes);
     const asked = hub.transfers.filter(({ server }) => server === "cdn");
-    expect(asked.map(({ range }) => range)).toEqual(
-      [
-        undefined,
-        "bytes=50000-",
-        "bytes=120000-",
-        "bytes=120001-",
-        // The last connection found another ETag: the file came whole, once more.
-      ].slice(0, asked.length),
-    );
+    expect(asked.map(({ range }) => range)).toEqual([
+      undefined,
+      "bytes=50000-",
+      "bytes=120000-",
+      // By now the ETag is another one: the file comes whole, once more.
+      "bytes=120001-",
+    ]);
     expect(asked.slice(1).map(({ ifRange }) => ifRange)).toEqual(['"cut"', '"cut"', '"cut"']);
   });
 
@@ -248,10 +246,8 @@ describe("a download", () => {
       if (server !== "cdn") return false;
       cutAfter(bytes, 60_000)(request as never, response as never);
       setTimeout(() => stop.abort(new Error("enough")), 30);
-      hub.fault = (_, response, server) => {
-        if (server === "cdn") response.flushHeaders();
-        return server === "cdn";
-      };
+      // From now on nobody answers.
+      hub.fault = (_, __, server) => server === "cdn";
       return true;
     };
     await expect(fetched({}, { signal: stop.signal })).rejects.toThrow("enough");
@@ -285,24 +281,15 @@ describe("a download", () => {
 
   test("does not trust what a crash left", async () => {
     hub.put("model.safetensors", bytes, large);
-    await refusal(
-      (async () => {
-        hub.fault = (request, response, server) => {
-          if (server === "cdn") cutAfter(bytes, 1000)(request as never, response as never);
-          return server === "cdn" && hub.transfers.length < 3;
-        };
-        hub.fault = (_, response, server) => {
-          if (server === "cdn") response.writeHead(404).end();
-          return server === "cdn";
-        };
-        await fetched();
-      })(),
-    );
+    hub.fault = (_, response, server) => {
+      if (server === "cdn") response.writeHead(404).end();
+      return server === "cdn";
+    };
+    await refusal(fetched());
     writeFileSync(join(folder, partial()), new Uint8Array(5000));
     hub.fault = () => false;
     expect(await fetched()).toMatchObject([{ resumed: 0 }]);
     expect(content("model.safetensors")).toEqual(bytes);
-    writeFileSync(join(folder, "longer"), "");
   });
 
   test("waits for a busy hub", async () => {
@@ -459,7 +446,7 @@ describe("names that are no names", () => {
     expect(tree()).toEqual([]);
     expect(hub.transfers).toEqual([]);
     // The rest of the repository can be had.
-    await fetched({ exclude: [path.slice(0, 30) + "*"] });
+    await fetched({ exclude: [`${path.slice(0, 30)}*`] });
     expect(tree()).toEqual(["config.json"]);
   });
 
