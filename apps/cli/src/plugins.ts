@@ -14,6 +14,7 @@ import {
 import engineLlama from "@fewbit/engine-llama";
 import formatGguf from "@fewbit/format-gguf";
 import formatSafetensors from "@fewbit/format-safetensors";
+import hub from "@fewbit/hub";
 import runnerPiscina from "@fewbit/runner-piscina";
 import schemeAsymmetric from "@fewbit/scheme-asymmetric";
 import schemeFloat from "@fewbit/scheme-float";
@@ -30,6 +31,7 @@ export const bundled: readonly Plugin[] = [
   schemeIq,
   formatGguf,
   formatSafetensors,
+  hub,
   runnerPiscina,
   engineLlama,
 ];

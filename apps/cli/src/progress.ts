@@ -16,13 +16,15 @@ const WINDOW = 4000;
 const SOON = 0.5;
 
 /**
- * A bar that redraws itself on a terminal, a line now and then elsewhere, nothing under `--quiet`.
+ * A bar that redraws itself on a terminal, a line now and then elsewhere, nothing under `--quiet`. Where the unit is
+ * bytes, they are counted in place of weights.
  * Times come from `now` (milliseconds), so that a test can hold the clock.
  */
 export class ProgressLine {
   readonly #stream: ProgressStream;
   readonly #quiet: boolean;
   readonly #now: () => number;
+  readonly #unit: "weights" | "bytes";
   readonly #start: number;
   readonly #window: { at: number; done: number; read: number }[];
   #drawn: number;
@@ -30,10 +32,15 @@ export class ProgressLine {
 
   constructor(
     stream: ProgressStream,
-    options: { readonly quiet?: boolean; readonly now?: () => number } = {},
+    options: {
+      readonly quiet?: boolean;
+      readonly now?: () => number;
+      readonly unit?: "weights" | "bytes";
+    } = {},
   ) {
     this.#stream = stream;
     this.#quiet = options.quiet ?? false;
+    this.#unit = options.unit ?? "weights";
     this.#now = options.now ?? (() => performance.now());
     this.#start = this.#now();
     this.#window = [{ at: this.#start, done: 0, read: 0 }];
@@ -75,7 +82,7 @@ export class ProgressLine {
     const percent = `${Math.floor(share * 100)}%`.padStart(4);
     const facts = [
       percent,
-      `${formatCount(weightsPerSecond)} weights/s`,
+      ...(this.#unit === "weights" ? [`${formatCount(weightsPerSecond)} weights/s`] : []),
       `${formatBytes(Math.round(bytesPerSecond))}/s`,
       left === undefined ? "time left unknown" : `${formatDuration(left)} left`,
     ].join("  ");
@@ -94,8 +101,9 @@ export class ProgressLine {
 export async function follow<T>(
   work: AsyncGenerator<Step, T>,
   { stderr, quiet }: { readonly stderr: ProgressStream; readonly quiet: boolean },
+  options: { readonly unit?: "weights" | "bytes" } = {},
 ): Promise<T> {
-  const line = new ProgressLine(stderr, { quiet });
+  const line = new ProgressLine(stderr, { quiet, ...options });
   try {
     for (;;) {
       const step = await work.next();
