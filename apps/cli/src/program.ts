@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addBench } from "./commands/bench.js";
+import { addDownload } from "./commands/download.js";
 import { addError } from "./commands/error.js";
 import { addInspect } from "./commands/inspect.js";
 import { addMerge } from "./commands/merge.js";
 import { addQuantize } from "./commands/quantize.js";
 import { addRecipes } from "./commands/recipes.js";
+import { addReport } from "./commands/report.js";
 import { addSchemes } from "./commands/schemes.js";
 import { addSplit } from "./commands/split.js";
 import { describe, endingOf, failureJson } from "./failure.js";
@@ -33,13 +36,17 @@ export function createProgram(world: Surroundings): Command {
         "fewbit quantize model-f16.gguf --type Q4_K_M --dry-run",
         "fewbit inspect model-f16.gguf",
         "fewbit error model-f16.gguf model-Q4_K_M.gguf",
+        "fewbit bench model-Q4_K_M.gguf",
         "fewbit recipes",
       ) +
         "\nExit status: 0 done, 1 a bug of ours or of a plugin, 2 usage, 3 bad input, 4 input/output or space,\n5 busy, 130 or 143 stopped.\n",
     );
   addQuantize(program, world);
+  addDownload(program, world);
   addInspect(program, world);
   addError(program, world);
+  addBench(program, world);
+  addReport(program, world);
   addSplit(program, world);
   addMerge(program, world);
   addSchemes(program, world);
