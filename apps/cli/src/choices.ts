@@ -1,6 +1,6 @@
 // What the user's words mean: pure, so that every rule has a test without a file.
 import { basename, dirname, join } from "node:path";
-import { FewbitError, isFewbitError, type Recipe, type Registry } from "@fewbit/core";
+import { FewbitError, type FormatWriter, isFewbitError, type Recipe, type Registry } from "@fewbit/core";
 
 const usage = (message: string, remedy: string): FewbitError =>
   new FewbitError("E_USAGE", message, {}, remedy);
@@ -111,6 +111,15 @@ export function parseCount(text: string): number {
   return Number(text);
 }
 
+/** A parser for the whole numbers that an option takes. */
+export const wholeNumber =
+  (option: string, least: number) =>
+  (text: string): number => {
+    if (!/^\d{1,9}$/.test(text) || Number(text) < least)
+      throw usage(`${option} cannot be "${text}".`, `Write a whole number from ${least}.`);
+    return Number(text);
+  };
+
 /** `model-00001-of-00003.gguf` is called after the model, not after its first shard. */
 const shard = /-\d{5}-of-\d{5}$/;
 
@@ -129,17 +138,11 @@ export function stemOf(model: string, known: readonly string[], cwd: string): st
   return join(isUrl ? cwd : dirname(model), stem || "model");
 }
 
-/** `<model>-<TYPE>.gguf`. */
-export function defaultOutput(
-  model: string,
-  type: string,
-  extension: string,
-  known: readonly string[],
-  cwd: string,
-): string {
+/** `<stem>-<TYPE>.gguf`. */
+export function outputOf(stem: string, type: string, writer: Pick<FormatWriter, "extensions">): string {
   // A qualified type, `my-scheme:Q4_K`, names a package: not for file names.
   const label = type.slice(type.lastIndexOf(":") + 1).replace(/[^\w.-]/g, "_");
-  return `${stemOf(model, known, cwd)}-${label}${extension}`;
+  return `${stem}-${label}${writer.extensions[0]!}`;
 }
 
 /**

@@ -8,6 +8,19 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
+/** How far something is. */
+export interface Stage {
+  /** Of what the rate and the time left are made. */
+  readonly done: number;
+  readonly total: number;
+  /** What is counted, such as `weights`; absent where `read` says it all. */
+  readonly unit?: string;
+  /** Bytes that were read, where their rate tells something. */
+  readonly read?: number;
+  /** What it is at; not escaped. */
+  readonly label: string;
+}
+
 const TERMINAL_EVERY = 100;
 const PLAIN_EVERY = 5000;
 /** The rate looks back this many milliseconds, so that it follows a change of tensor type but does not flicker. */
@@ -49,14 +62,20 @@ export class ProgressLine {
   }
 
   update(step: Step): void {
+    const { weights, totalWeights, read, tensor } = step;
+    const counted = this.#unit === "bytes" ? {} : { unit: this.#unit };
+    this.show({ done: weights, total: totalWeights, read, label: tensor, ...counted });
+  }
+
+  show(stage: Stage): void {
     if (this.#quiet) return;
     const at = this.#now();
     const terminal = this.#stream.isTTY === true;
     if (at - this.#drawn < (terminal ? TERMINAL_EVERY : PLAIN_EVERY)) return;
     this.#drawn = at;
-    this.#window.push({ at, done: step.weights, read: step.read });
+    this.#window.push({ at, done: stage.done, read: stage.read ?? 0 });
     while (this.#window.length > 2 && at - this.#window[1]!.at > WINDOW) this.#window.shift();
-    const text = this.#line(step, at);
+    const text = this.#line(stage, at);
     if (terminal) {
       this.#stream.write(`\r${text}\x1b[K`);
       this.#onScreen = true;
@@ -69,24 +88,21 @@ export class ProgressLine {
     this.#onScreen = false;
   }
 
-  #line(step: Step, at: number): string {
+  #line(stage: Stage, at: number): string {
     const from = this.#window[0]!;
     const seconds = (at - from.at) / 1000;
-    const weightsPerSecond = seconds > 0 ? (step.weights - from.done) / seconds : 0;
-    const bytesPerSecond = seconds > 0 ? (step.read - from.read) / seconds : 0;
-    const share = step.totalWeights === 0 ? 1 : Math.min(1, step.weights / step.totalWeights);
-    const left =
-      weightsPerSecond > 0 && seconds >= SOON
-        ? ((step.totalWeights - step.weights) / weightsPerSecond) * 1000
-        : undefined;
+    const rate = seconds > 0 ? (stage.done - from.done) / seconds : 0;
+    const bytesPerSecond = seconds > 0 ? ((stage.read ?? 0) - from.read) / seconds : 0;
+    const share = stage.total === 0 ? 1 : Math.min(1, stage.done / stage.total);
+    const left = rate > 0 && seconds >= SOON ? ((stage.total - stage.done) / rate) * 1000 : undefined;
     const percent = `${Math.floor(share * 100)}%`.padStart(4);
     const facts = [
       percent,
-      ...(this.#unit === "weights" ? [`${formatCount(weightsPerSecond)} weights/s`] : []),
-      `${formatBytes(Math.round(bytesPerSecond))}/s`,
+      ...(stage.unit === undefined ? [] : [`${formatCount(rate)} ${stage.unit}/s`]),
+      ...(stage.read === undefined ? [] : [`${formatBytes(Math.round(bytesPerSecond))}/s`]),
       left === undefined ? "time left unknown" : `${formatDuration(left)} left`,
     ].join("  ");
-    const name = escapeControls(step.tensor);
+    const name = escapeControls(stage.label);
     if (this.#stream.isTTY !== true) return `${facts}  ${name}`.trimStart();
     const width = (this.#stream.columns ?? 80) - 1;
     const cells = Math.max(0, Math.min(24, width - facts.length - 3));
@@ -97,18 +113,39 @@ export class ProgressLine {
   }
 }
 
+interface Screen {
+  readonly stderr: ProgressStream;
+  readonly quiet: boolean;
+}
+
 /** Shows progress until the work has its result; the line is gone before anything else is printed. */
-export async function follow<T>(
+export const follow = <T>(
   work: AsyncGenerator<Step, T>,
-  { stderr, quiet }: { readonly stderr: ProgressStream; readonly quiet: boolean },
+  screen: Screen,
   options: { readonly unit?: "weights" | "bytes" } = {},
+): Promise<T> =>
+  drive(work, new ProgressLine(screen.stderr, { quiet: screen.quiet, ...options }), (line, step) =>
+    line.update(step),
+  );
+
+/** The same for work that is not counted in weights. */
+export const followStages = <S, T>(
+  work: AsyncGenerator<S, T>,
+  screen: Screen,
+  stageOf: (step: S) => Stage,
+): Promise<T> =>
+  drive(work, new ProgressLine(screen.stderr, screen), (line, step) => line.show(stageOf(step)));
+
+async function drive<S, T>(
+  work: AsyncGenerator<S, T>,
+  line: ProgressLine,
+  draw: (line: ProgressLine, step: S) => void,
 ): Promise<T> {
-  const line = new ProgressLine(stderr, { quiet, ...options });
   try {
     for (;;) {
       const step = await work.next();
       if (step.done) return step.value;
-      line.update(step.value);
+      draw(line, step.value);
     }
   } finally {
     line.clear();
