@@ -129,7 +129,11 @@ const shard = /-\d{5}-of-\d{5}$/;
  */
 export function stemOf(model: string, known: readonly string[], cwd: string): string {
   const isUrl = /^[a-z][a-z\d+.-]+:\/\//i.test(model);
-  const name = isUrl ? decodeURIComponent(new URL(model).pathname.split("/").at(-1) ?? "") : basename(model);
+  const name = isHubAddress(model)
+    ? nameOnHub(model)
+    : isUrl
+      ? decodeURIComponent(new URL(model).pathname.split("/").at(-1) ?? "")
+      : basename(model);
   const ending = known.find((each) => name.toLowerCase().endsWith(each)) ?? "";
   const stem = name
     .slice(0, name.length - ending.length)

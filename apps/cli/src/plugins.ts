@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import convert from "@fewbit/convert";
 import {
   createRegistry,
   type Engine,
@@ -31,6 +32,7 @@ export const bundled: readonly Plugin[] = [
   schemeIq,
   formatGguf,
   formatSafetensors,
+  convert,
   hub,
   runnerPiscina,
   engineLlama,

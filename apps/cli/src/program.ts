@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addBench } from "./commands/bench.js";
+import { addConvert } from "./commands/convert.js";
 import { addDownload } from "./commands/download.js";
 import { addError } from "./commands/error.js";
 import { addInspect } from "./commands/inspect.js";
@@ -34,6 +35,7 @@ export function createProgram(world: Surroundings): Command {
       examples(
         "fewbit quantize model-f16.gguf --type Q4_K_M",
         "fewbit quantize model-f16.gguf --type Q4_K_M --dry-run",
+        "fewbit convert path/to/checkpoint --outtype bf16",
         "fewbit inspect model-f16.gguf",
         "fewbit error model-f16.gguf model-Q4_K_M.gguf",
         "fewbit bench model-Q4_K_M.gguf",
@@ -43,6 +45,7 @@ export function createProgram(world: Surroundings): Command {
     );
   addQuantize(program, world);
   addDownload(program, world);
+  addConvert(program, world);
   addInspect(program, world);
   addError(program, world);
   addBench(program, world);

@@ -2,11 +2,12 @@ import { createRegistry, definePlugin, type Recipe, type Scheme } from "@fewbit/
 import { describe, expect, test } from "vitest";
 import {
   chooseRecipe,
-  defaultOutput,
+  outputOf,
   parseLayers,
   parseTensorType,
   parseThreads,
   readArguments,
+  stemOf,
 } from "../src/choices.js";
 
 const isType = (word: string): boolean => ["Q4_K_M", "Q8_0"].includes(word.toUpperCase());
@@ -70,7 +71,7 @@ test("--threads is a whole number from 1", () => {
 
 test("the output is called after the model and the type", () => {
   const named = (model: string, type = "Q4_K_M"): string =>
-    defaultOutput(model, type, ".gguf", [".gguf"], "/here");
+    outputOf(stemOf(model, [".gguf"], "/here"), type, { extensions: [".gguf"] });
   expect(named("a/tiny-f16.gguf")).toBe("a/tiny-f16-Q4_K_M.gguf");
   expect(named("a/llama-3.1.GGUF")).toBe("a/llama-3.1-Q4_K_M.gguf");
   expect(named("a/big-00001-of-00007.gguf")).toBe("a/big-Q4_K_M.gguf");

@@ -11,6 +11,11 @@ import { type MappedTensor, mapTensors } from "./tensors.js";
 /** ggml's version of the quantized types' layouts. */
 const QUANTIZATION_VERSION = 2;
 
+export interface ConvertOptions {
+  /** A pre-tokenizer of llama.cpp by its name, such as `llama-bpe`, instead of the one that is found. */
+  readonly preTokenizer?: string;
+}
+
 /**
  * A checkpoint as the GGUF file that llama.cpp's converter would make of it, without a byte of it written: names,
  * shapes and metadata, and tensors that are read from the checkpoint where they are the same, or computed from it.
@@ -19,7 +24,11 @@ const QUANTIZATION_VERSION = 2;
  * @throws `E_CHECKPOINT` where files, settings or tensors are missing or contradict each other; `E_ARCHITECTURE`,
  *   `E_TOKENIZER`, `E_PRETOKENIZER`
  */
-export async function convert(checkpoint: Checkpoint, registry: Registry): Promise<Model> {
+export async function convert(
+  checkpoint: Checkpoint,
+  registry: Registry,
+  _options: ConvertOptions = {},
+): Promise<Model> {
   const { files, model, name } = checkpoint;
   const settings = await readRequired(files, "config.json");
   const path = files.path("config.json");

@@ -13,5 +13,5 @@ const plugin: Plugin = definePlugin({
 export default plugin;
 export type { Checkpoint, CheckpointFiles } from "./checkpoint.js";
 export { readConfig } from "./config.js";
-export { convert } from "./convert.js";
+export { type ConvertOptions, convert } from "./convert.js";
 export { autoOuttype, outtypeRecipe, outtypes } from "./outtype.js";

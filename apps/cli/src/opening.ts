@@ -1,0 +1,50 @@
+// Models that are to be written again: GGUF as it is, checkpoints as what they become.
+import { dirname, join } from "node:path";
+import { convert } from "@fewbit/convert";
+import type { Model, Registry } from "@fewbit/core";
+import { openFolder, openModel } from "@fewbit/core/node";
+import type { Command } from "commander";
+import { stemOf } from "./choices.js";
+
+export interface ConversionOptions {
+  readonly preTokenizer?: string;
+}
+
+export const withConversionOptions = (command: Command): Command =>
+  command.option(
+    "--pre-tokenizer <name>",
+    "of a checkpoint: how llama.cpp splits texts, where that is not found by itself",
+  );
+
+export interface Opened {
+  readonly model: Model;
+  /** Whether it is a checkpoint, and not yet a file of the format it is written in. */
+  readonly converted: boolean;
+  /** What files made from it are called after. */
+  readonly stem: string;
+  /** Files that it was made from, beside those that hold its tensors. */
+  readonly inputs: readonly string[];
+}
+
+/** @param cwd where files go that are made from a model with an address instead of a path */
+export async function openForWriting(
+  given: string,
+  registry: Registry,
+  options: ConversionOptions,
+  cwd: string,
+): Promise<Opened> {
+  const model = await openModel(given, registry);
+  if (model.format !== "safetensors") {
+    const known = registry.readers.flatMap(({ value }) => value.extensions);
+    return { model, converted: false, stem: stemOf(given, known, cwd), inputs: [] };
+  }
+  const folder = await openFolder(given, registry);
+  const config = folder.path("config.json");
+  const local = model.files[0]?.kind === "file";
+  return {
+    model: await convert({ name: folder.name, model, files: folder }, registry, options),
+    converted: true,
+    stem: join(local ? dirname(dirname(config)) : cwd, folder.name.split("/").at(-1)!),
+    inputs: local ? [config] : [],
+  };
+}
