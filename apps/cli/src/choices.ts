@@ -1,6 +1,7 @@
 // What the user's words mean: pure, so that every rule has a test without a file.
 import { basename, dirname, join } from "node:path";
 import { FewbitError, type FormatWriter, isFewbitError, type Recipe, type Registry } from "@fewbit/core";
+import { isHubAddress, parseAddress } from "@fewbit/hub";
 
 const usage = (message: string, remedy: string): FewbitError =>
   new FewbitError("E_USAGE", message, {}, remedy);
@@ -105,12 +106,6 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
-export function parseCount(text: string): number {
-  if (!/^\d{1,9}$/.test(text) || Number(text) === 0)
-    throw usage(`"${text}" is no number of tensors.`, "Write a whole number from 1.");
-  return Number(text);
-}
-
 /** A parser for the whole numbers that an option takes. */
 export const wholeNumber =
   (option: string, least: number) =>
@@ -140,6 +135,11 @@ export function stemOf(model: string, known: readonly string[], cwd: string): st
     .replace(shard, "")
     .replace(/[/\\\0]/g, "_");
   return join(isUrl ? cwd : dirname(model), stem || "model");
+}
+
+function nameOnHub(address: string): string {
+  const { model, path } = parseAddress(address);
+  return basename(path ?? model);
 }
 
 /** `<stem>-<TYPE>.gguf`. */

@@ -2,7 +2,7 @@
 import { FewbitError } from "@fewbit/core";
 import type { SplitLimit } from "@fewbit/format-gguf";
 import { type Command, Option } from "commander";
-import { parseCount, parseSize } from "./choices.js";
+import { parseSize, wholeNumber } from "./choices.js";
 
 export interface SplitOptions {
   readonly splitMaxSize?: number;
@@ -21,7 +21,7 @@ export const withSplitOptions = (command: Command): Command =>
     )
     .addOption(
       new Option("--split-max-tensors <count>", "split the output: tensors in each file").argParser(
-        parseCount,
+        wholeNumber("--split-max-tensors", 1),
       ),
     )
     .option("--no-tensor-first-split", "of a split output, the first file holds metadata only");

@@ -163,7 +163,7 @@ describe("says no", () => {
     [
       "to no tensors",
       ["split", "m.gguf", "--split-max-tensors", "0"],
-      'error[E_USAGE] "0" is no number of tensors. Write a whole number from 1.\n',
+      'error[E_USAGE] --split-max-tensors cannot be "0". Write a whole number from 1.\n',
       2,
     ],
     [
