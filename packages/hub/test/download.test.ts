@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FewbitError, isFewbitError } from "@fewbit/core";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { COMMIT, cutAfter, noise, TOKEN, testHub } from "../../../tooling/hub.js";
 import {
   type Access,
   type DownloadedFile,
@@ -22,7 +23,6 @@ import {
   download,
   planDownload,
 } from "../src/index.js";
-import { COMMIT, cutAfter, noise, TOKEN, testHub } from "./server.js";
 
 const hub = testHub();
 const root = mkdtempSync(join(tmpdir(), "fewbit-hub-"));

@@ -1,8 +1,8 @@
 import { type FewbitError, isFewbitError, type Locator, nameOf, type Resolved } from "@fewbit/core";
 import { nodeIo } from "@fewbit/core/node";
 import { describe, expect, test } from "vitest";
+import { COMMIT, noise, TOKEN, testHub } from "../../../tooling/hub.js";
 import { type Access, hubResolver } from "../src/index.js";
-import { COMMIT, noise, TOKEN, testHub } from "./server.js";
 
 const hub = testHub();
 const bytes = noise(300_000);
