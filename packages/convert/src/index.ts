@@ -14,4 +14,5 @@ export default plugin;
 export type { Checkpoint, CheckpointFiles } from "./checkpoint.js";
 export { readConfig } from "./config.js";
 export { type ConvertOptions, convert } from "./convert.js";
+export { checkLogits, type LogitsCheck, type LogitsRequest } from "./forward/check-logits.js";
 export { autoOuttype, outtypeRecipe, outtypes } from "./outtype.js";

@@ -1,4 +1,4 @@
-import { type Config, FewbitError, type Locator, type Model, type Source } from "@fewbit/core";
+import { type Config, FewbitError, type Model, type ReadStored } from "@fewbit/core";
 import type { Batch } from "./batch.js";
 import { type Decoder, decode } from "./decoder.js";
 import { gemma2, gemma3 } from "./families/gemma.js";
@@ -41,7 +41,7 @@ export interface ForwardRequest {
   readonly model: Model;
   /** Its config.json. */
   readonly config: Config;
-  readonly open: (file: Locator) => Promise<Source>;
+  readonly read: ReadStored;
   /** Token ids. */
   readonly prompts: readonly ArrayLike<number>[];
 }
@@ -54,7 +54,7 @@ export interface ForwardRequest {
  *
  * @throws `E_ARCHITECTURE` where `canForward` is false; `E_CHECKPOINT` where a tensor is missing
  */
-export async function forward({ model, config, open, prompts }: ForwardRequest): Promise<Batch> {
+export async function forward({ model, config, read, prompts }: ForwardRequest): Promise<Batch> {
   const family = families.get(architectureOf(config));
   if (family === undefined)
     throw new FewbitError(
@@ -63,13 +63,9 @@ export async function forward({ model, config, open, prompts }: ForwardRequest):
       { key: "architectures" },
       "Leave the check of the logits out.",
     );
-  const weights = weightsOf(model, open, prefixedBy(model));
+  const weights = weightsOf(model, read, prefixedBy(model));
   const longest = Math.max(...prompts.map((prompt) => prompt.length));
-  try {
-    return await decode(weights, family(weights, config, longest), prompts);
-  } finally {
-    await weights.close();
-  }
+  return decode(weights, family(weights, config, longest), prompts);
 }
 
 /** Models that see as well keep what reads and writes text under a name of its own. */

@@ -1,9 +1,9 @@
 import {
   FewbitError,
   floatTypes,
-  type Locator,
   type Model,
-  type Source,
+  type ReadStored,
+  readView,
   type TensorInfo,
 } from "@fewbit/core";
 
@@ -25,20 +25,18 @@ export interface Weights {
   vector(name: string): Promise<Float32Array>;
   /** The tensor as it is stored. */
   bytes(name: string): Promise<Uint8Array>;
-  close(): Promise<void>;
 }
 
 /**
- * @param open opens a file of the model
+ * @param read reads bytes of the model's files
  * @param stored what the checkpoint calls a tensor that is asked for by its usual name
  */
 export function weightsOf(
   model: Model,
-  open: (file: Locator) => Promise<Source>,
+  read: ReadStored,
   stored: (name: string) => string = (name) => name,
 ): Weights {
   const byName = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
-  const sources = new Map<number, Promise<Source>>();
   const find = (name: string): TensorInfo => {
     const tensor = byName.get(stored(name));
     if (tensor === undefined)
@@ -50,13 +48,13 @@ export function weightsOf(
       );
     return tensor;
   };
-  const read = async (tensor: TensorInfo, offset: number, into: Uint8Array): Promise<void> => {
-    let source = sources.get(tensor.file);
-    if (source === undefined) {
-      source = open(model.files[tensor.file]!);
-      sources.set(tensor.file, source);
-    }
-    await (await source).read(tensor.offset + offset, into);
+  const bytesOf = async (tensor: TensorInfo, offset: number, count: number): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(count);
+    const from = model.files[tensor.file]!;
+    await (from.kind === "view"
+      ? readView(from.view, tensor.offset + offset, bytes, read)
+      : read(from, tensor.offset + offset, bytes));
+    return bytes;
   };
   const matrix = async (name: string, first = 0, count?: number): Promise<Matrix> => {
     const tensor = find(name);
@@ -64,17 +62,15 @@ export function weightsOf(
     if (float === undefined)
       throw new FewbitError(
         "E_ARCHITECTURE",
-        `The tensor is stored as ${tensor.dtype}, which this check cannot read.`,
+        `The independent computation does not read weights stored as ${tensor.dtype}.`,
         { tensor: tensor.name },
         "Leave the check of the logits out.",
       );
     const columns = tensor.shape.at(-1) ?? 1;
     const all = columns === 0 ? 0 : tensor.shape.reduce((product, dim) => product * dim, 1) / columns;
     const rows = count ?? all - first;
-    const bytes = new Uint8Array(rows * columns * float.bytes);
-    await read(tensor, first * columns * float.bytes, bytes);
     const values = new Float32Array(rows * columns);
-    float.decode(bytes, values);
+    float.decode(await bytesOf(tensor, first * columns * float.bytes, rows * columns * float.bytes), values);
     return { rows, columns, values };
   };
   return {
@@ -82,14 +78,6 @@ export function weightsOf(
     shape: (name) => find(name).shape,
     matrix,
     vector: async (name) => (await matrix(name)).values,
-    async bytes(name) {
-      const tensor = find(name);
-      const bytes = new Uint8Array(tensor.bytes);
-      await read(tensor, 0, bytes);
-      return bytes;
-    },
-    async close() {
-      for (const source of sources.values()) await (await source).close();
-    },
+    bytes: (name) => bytesOf(find(name), 0, find(name).bytes),
   };
 }
