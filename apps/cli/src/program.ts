@@ -1,11 +1,12 @@
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addBench } from "./commands/bench.js";
+import { addCompare } from "./commands/compare.js";
 import { addConvert } from "./commands/convert.js";
 import { addDownload } from "./commands/download.js";
 import { addError } from "./commands/error.js";
 import { addInspect } from "./commands/inspect.js";
 import { addMerge } from "./commands/merge.js";
+import { addPerplexity } from "./commands/perplexity.js";
 import { addQuantize } from "./commands/quantize.js";
 import { addRecipes } from "./commands/recipes.js";
 import { addReport } from "./commands/report.js";
@@ -14,11 +15,7 @@ import { addSplit } from "./commands/split.js";
 import { describe, endingOf, failureJson } from "./failure.js";
 import { escapeControls, toJson } from "./render.js";
 import { examples, type Surroundings } from "./session.js";
-
-/** Of this package. */
-export const version: string = (
-  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
-).version;
+import { version } from "./version.js";
 
 /** The command line without its effects: also what the documentation is made from. */
 export function createProgram(world: Surroundings): Command {
@@ -38,6 +35,7 @@ export function createProgram(world: Surroundings): Command {
         "fewbit convert path/to/checkpoint --outtype bf16",
         "fewbit inspect model-f16.gguf",
         "fewbit error model-f16.gguf model-Q4_K_M.gguf",
+        "fewbit compare model-f16.gguf model-Q4_K_M.gguf --data wiki.test.raw",
         "fewbit bench model-Q4_K_M.gguf",
         "fewbit recipes",
       ) +
@@ -48,6 +46,8 @@ export function createProgram(world: Surroundings): Command {
   addConvert(program, world);
   addInspect(program, world);
   addError(program, world);
+  addPerplexity(program, world);
+  addCompare(program, world);
   addBench(program, world);
   addReport(program, world);
   addSplit(program, world);
