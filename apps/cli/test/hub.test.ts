@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import hubPlugin from "@fewbit/hub";
 import { testPlugin } from "@fewbit/testing";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { sharedFolder } from "../../../tooling/golden.js";
 import { COMMIT, cutAfter, TOKEN, testHub } from "../../../tooling/hub.js";
 import { environment, runHere, start } from "./command-line.js";
 import { temporaryFolder } from "./temporary.js";
@@ -87,6 +88,23 @@ describe("a model on the hub", () => {
     );
     expect(status).toBe(3);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  const checkpoint = sharedFolder && join(sharedFolder, "models/TinyStories-656K-sharded");
+  test.skipIf(checkpoint === undefined)("is a checkpoint, converted as it comes", async () => {
+    hub.reset();
+    hub.locked = "gated";
+    for (const name of readdirSync(checkpoint!))
+      hub.put(name, readFileSync(join(checkpoint!, name)), { large: name.endsWith(".safetensors") });
+    const remote = await run("quantize", "hf://org/model", "--type", "Q8_0", "--threads", "2");
+    expect(remote).toMatchObject({ status: 0, stderr: "" });
+    expect(readdirSync(folder)).toEqual(["model-Q8_0.gguf"]);
+    await run("quantize", checkpoint!, "local.gguf", "--type", "Q8_0");
+    const { stdout } = await run("error", "local.gguf", "model-Q8_0.gguf", "--json");
+    const { total, missing, added } = JSON.parse(stdout);
+    expect({ missing, added }).toEqual({ missing: [], added: [] });
+    expect(total).toMatchObject({ maxError: 0 });
+    expect(hub.asked.filter(({ server, authorization }) => server === "cdn" && authorization)).toEqual([]);
   });
 
   test("is split and merged", async () => {

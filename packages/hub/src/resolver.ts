@@ -1,4 +1,12 @@
-import { FewbitError, type Resolved, type Resolver, type Source, urlSource, type Wanted } from "@fewbit/core";
+import {
+  FewbitError,
+  memorySource,
+  type Resolved,
+  type Resolver,
+  type Source,
+  urlSource,
+  type Wanted,
+} from "@fewbit/core";
 import { fileDownloadInfo } from "@huggingface/hub";
 import { type Access, accessOf } from "./access.js";
 import { isHubAddress, parseAddress } from "./address.js";
@@ -67,6 +75,8 @@ async function refuseLocked(repository: Repository, path: string): Promise<void>
 }
 
 async function openFile(repository: Repository, { path, bytes }: HubFile): Promise<Source> {
+  // No range can be asked for of an empty file.
+  if (bytes === 0) return memorySource(new Uint8Array(0), repository.urlOf(path));
   const { patience } = repository.access();
   const source = await urlSource(repository.urlOf(path), repository.headers(), undefined, patience);
   if (source.size === bytes) return source;

@@ -140,6 +140,13 @@ describe("reading", () => {
     expect(await read(source.at, 7, 9)).toEqual(bytes.subarray(7, 16));
   });
 
+  test("an empty file is one", async () => {
+    hub.put("m.gguf", bytes, large);
+    hub.put("empty.txt", "");
+    const { sibling } = await open("hf://org/model");
+    expect((await sibling("empty.txt")).size).toBe(0);
+  });
+
   test("a file that changes is noticed, on any thread", async () => {
     hub.put("m.gguf", bytes, large);
     const { source } = await open("hf://org/model");
