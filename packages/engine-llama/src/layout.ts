@@ -12,7 +12,7 @@ export const release = {
   commit: "0ad4a86",
 } as const;
 
-const modelParams = koffi.struct("llama_model_params", {
+koffi.struct("llama_model_params", {
   devices: "void*",
   tensor_buft_overrides: "void*",
   n_gpu_layers: "int32_t",
@@ -32,7 +32,7 @@ const modelParams = koffi.struct("llama_model_params", {
   load_mtp: "bool",
 });
 
-const contextParams = koffi.struct("llama_context_params", {
+koffi.struct("llama_context_params", {
   n_ctx: "uint32_t",
   n_batch: "uint32_t",
   n_ubatch: "uint32_t",
@@ -360,9 +360,3 @@ export function bindLlama(library: Loaded) {
 export function unlike(found: Params, expected: Readonly<Params>): string[] {
   return Object.keys(expected).filter((key) => found[key] !== expected[key]);
 }
-
-/** For the size of structs in messages. */
-export const structBytes = {
-  model: koffi.sizeof(modelParams),
-  context: koffi.sizeof(contextParams),
-} as const;
