@@ -197,7 +197,12 @@ export function behaviour(): void {
     );
     line(`RMSE ${small(rmse!)}, largest error ${small(max!)}, cosine ${cosine!.toFixed(6)}`);
     tip.hidden = false;
-    const at = cell.getBoundingClientRect();
+    place();
+  };
+  /** Above the cell, or below where there is no room. */
+  const place = (): void => {
+    if (on === undefined || tip === null) return;
+    const at = on.getBoundingClientRect();
     const { offsetWidth, offsetHeight } = tip;
     const left = Math.max(
       8,
@@ -230,7 +235,7 @@ export function behaviour(): void {
       show(next);
     });
   }
-  addEventListener("scroll", leave, { passive: true });
+  addEventListener("scroll", place, { passive: true, capture: true });
 
   /** The nearest cell in a direction; the first where none was shown. */
   function neighbour(

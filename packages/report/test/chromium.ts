@@ -1,0 +1,20 @@
+import { existsSync } from "node:fs";
+
+/** Where browsers are on systems that have one. FEWBIT_CHROMIUM overrides the place. */
+const places = [
+  process.env.FEWBIT_CHROMIUM,
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+  "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
+];
+
+/** Tests that need it are skipped where there is none. */
+export const chromium: string | undefined = places.find((place) => place !== undefined && existsSync(place));
+
+/** For the names of such tests: what the summary says of them. */
+export const inBrowser =
+  chromium === undefined
+    ? "in a browser: SKIPPED, no Chromium found (install it, or set FEWBIT_CHROMIUM)"
+    : "in a browser";
