@@ -51,25 +51,33 @@ export function mapTensors(model: Model, architecture: Architecture, config: Con
     );
   const used = new Set<string>();
   const missing: string[] = [];
+  /** What several optional rules could make, by its name: the tensors of the first. */
+  const alternatives = new Map<string, readonly string[]>();
   const made: (MappedTensor & { readonly order: number })[] = [];
-  for (const { rule, layer, names } of expand(architecture.tensors(config), config, found)) {
+  const rules = architecture.tensors(config);
+  const ruled = new Map<string, number>();
+  for (const { to } of rules) if (to !== undefined) ruled.set(to, (ruled.get(to) ?? 0) + 1);
+  for (const { rule, layer, names } of expand(rules, config, found)) {
     const present = names.filter((name) => found.has(name));
     for (const name of present) used.add(name);
-    if (rule.to === undefined || (rule.optional === true && names.length > 0 && present.length === 0))
+    if (rule.to === undefined) continue;
+    const name = numbered(rule.to, layer);
+    if (rule.optional === true && names.length > 0 && present.length === 0) {
+      if (ruled.get(rule.to)! > 1 && !alternatives.has(name)) alternatives.set(name, names);
       continue;
+    }
     if (present.length < names.length) {
       missing.push(...names.filter((name) => !found.has(name)));
       continue;
     }
     const sources = names.map((name) => found.get(name)!);
-    const name = numbered(rule.to, layer);
-    made.push({
-      name,
-      view: make(name, rule, layer, sources),
-      order: rule.order ?? sources.reduce((last, { order }) => Math.max(last, order), -1),
-    });
+    const view = make(name, rule, layer, sources);
+    const order = rule.order ?? sources.reduce((last, each) => Math.max(last, each.order), -1);
+    // What is packed comes before all that the converter computes with.
+    made.push({ name, view, order: view.dtype === "MXFP4" ? order - found.size : order });
   }
-  refuseMissing(missing, config, found);
+  for (const { name } of made) alternatives.delete(name);
+  refuseMissing([...missing, ...[...alternatives.values()].flat()], config, found);
   refuseLeftOver(found, used, architecture);
   refuseTwice(made);
   // A stable sort: of tensors made of the same ones, the rules' order stays.

@@ -45,7 +45,7 @@ export interface TensorRule {
   readonly experts?: number;
   /** The layers of a rule with `{bid}`; all of them where absent. */
   readonly layers?: readonly number[];
-  /** Whether the checkpoint may lack the tensors. */
+  /** Whether the checkpoint may lack the tensors. Of several such rules with the same `to`, it must have those of one. */
   readonly optional?: boolean;
 }
 
