@@ -1,4 +1,4 @@
-import { type Batch, emptyBatch, type Text, vectorOf } from "./batch.js";
+import { type Batch, emptyBatch, type Text } from "./batch.js";
 
 export interface Heads {
   readonly heads: number;
@@ -30,28 +30,29 @@ export function attend(
   { heads, kvHeads, head, scale, bothWays = false, window, softcap, sinks }: AttentionShape,
 ): Batch {
   const out = emptyBatch(q.tokens, heads * head);
+  const [queries, keys, values] = [q.values, k.values, v.values];
   const shared = heads / kvHeads;
   for (const { first, tokens } of texts)
     for (let token = 0; token < tokens; token++)
       for (let h = 0; h < heads; h++) {
-        const query = vectorOf(q, first + token).subarray(h * head, (h + 1) * head);
-        const at = Math.floor(h / shared) * head;
+        const query = (first + token) * q.width + h * head;
+        const column = Math.floor(h / shared) * head;
         const begin = window === undefined ? 0 : Math.max(0, token - window + 1);
         const end = bothWays ? tokens : token + 1;
         const scores = new Float64Array(end - begin);
         for (let other = begin; other < end; other++) {
-          const key = vectorOf(k, first + other);
+          const key = (first + other) * k.width + column;
           let sum = 0;
-          for (let i = 0; i < head; i++) sum += query[i]! * key[at + i]!;
+          for (let i = 0; i < head; i++) sum += queries[query + i]! * keys[key + i]!;
           const score = sum * scale;
           scores[other - begin] = softcap === undefined ? score : softcap * Math.tanh(score / softcap);
         }
         softmax(scores, sinks?.[h]);
-        const target = vectorOf(out, first + token).subarray(h * head, (h + 1) * head);
+        const target = (first + token) * out.width + h * head;
         for (let other = begin; other < end; other++) {
-          const value = vectorOf(v, first + other);
+          const value = (first + other) * v.width + column;
           const weight = scores[other - begin]!;
-          for (let i = 0; i < head; i++) target[i]! += weight * value[at + i]!;
+          for (let i = 0; i < head; i++) out.values[target + i]! += weight * values[value + i]!;
         }
       }
   return out;

@@ -4,14 +4,28 @@ import type { Matrix, Weights } from "./weights.js";
 /** `x · wᵀ + bias`: each row of `w` makes one number of the output. */
 export function linear(x: Batch, w: Matrix, bias?: Float32Array): Batch {
   const out = emptyBatch(x.tokens, w.rows);
-  for (let row = 0; row < w.rows; row++) {
-    const start = row * w.columns;
+  const { rows, columns, values: weights } = w;
+  const inputs = x.values;
+  const last = x.tokens - 1;
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns;
     const constant = bias?.[row] ?? 0;
-    for (let token = 0; token < x.tokens; token++) {
-      const at = token * x.width;
-      let sum = constant;
-      for (let i = 0; i < w.columns; i++) sum += w.values[start + i]! * x.values[at + i]!;
-      out.values[token * w.rows + row] = sum;
+    // Four sums that do not wait for each other; of fewer tokens the last one is computed again.
+    for (let token = 0; token <= last; token += 4) {
+      const [b, c, d] = [Math.min(token + 1, last), Math.min(token + 2, last), Math.min(token + 3, last)];
+      let [p, q, r, s] = [token * columns, b * columns, c * columns, d * columns];
+      let [sumA, sumB, sumC, sumD] = [constant, constant, constant, constant];
+      for (let i = start; i < start + columns; i++) {
+        const weight = weights[i]!;
+        sumA += weight * inputs[p++]!;
+        sumB += weight * inputs[q++]!;
+        sumC += weight * inputs[r++]!;
+        sumD += weight * inputs[s++]!;
+      }
+      out.values[token * rows + row] = sumA;
+      out.values[b * rows + row] = sumB;
+      out.values[c * rows + row] = sumC;
+      out.values[d * rows + row] = sumD;
     }
   }
   return out;

@@ -1,5 +1,5 @@
 import type { Config } from "@fewbit/core";
-import { type Batch, emptyBatch, type Text, vectorOf } from "./batch.js";
+import type { Batch, Text } from "./batch.js";
 
 /** Rotary positions. */
 export interface Rope {
@@ -15,23 +15,21 @@ export interface Rope {
  */
 export function rotate(x: Batch, head: number, { frequencies, scale }: Rope, texts: readonly Text[]): Batch {
   const half = frequencies.length;
-  const out = emptyBatch(x.tokens, x.width);
-  out.values.set(x.values);
+  const values = x.values.slice();
   for (const { first, tokens } of texts)
     for (let position = 0; position < tokens; position++) {
-      const vector = vectorOf(out, first + position);
+      const start = (first + position) * x.width;
       for (let i = 0; i < half; i++) {
         const cos = Math.cos(position * frequencies[i]!) * scale;
         const sin = Math.sin(position * frequencies[i]!) * scale;
-        for (let at = i; at < vector.length; at += head) {
-          const a = vector[at]!;
-          const b = vector[at + half]!;
-          vector[at] = a * cos - b * sin;
-          vector[at + half] = b * cos + a * sin;
+        for (let at = start + i; at < start + x.width; at += head) {
+          const [a, b] = [values[at]!, values[at + half]!];
+          values[at] = a * cos - b * sin;
+          values[at + half] = b * cos + a * sin;
         }
       }
     }
-  return out;
+  return { ...x, values };
 }
 
 const plain = (base: number, dimensions: number): Float64Array =>
