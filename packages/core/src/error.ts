@@ -86,6 +86,7 @@ export const errorCodes = {
   E_ENGINE_DECODE: { exit: 3, when: "The engine cannot compute a batch." },
   E_ENGINE_DIED: { exit: 1, when: "The engine's process ended unexpectedly." },
   E_LOGITS: { exit: 3, when: "A model puts out NaN or infinite logits." },
+  E_ACTIVATION: { exit: 3, when: "Activations inside a model are NaN or infinite." },
   E_RESULT_FORMAT: { exit: 3, when: "A saved result is not what fewbit prints with --json." },
   E_TEXT: { exit: 3, when: "A text is empty, too short or not UTF-8." },
   E_CHECKPOINT: {

@@ -3,10 +3,18 @@
 //   GGUF:    NAME.in_sum2 [columns, experts] and NAME.counts [1, experts], F32
 //   legacy:  i32 entries | per entry: i32 length, name, i32 calls, i32 values, f32 × values | i32 chunks, i32 length, dataset
 
-import { type ErrorCode, FewbitError, type ImportanceMatrix, nameOf, type Source } from "@fewbit/core";
+import {
+  type ErrorCode,
+  FewbitError,
+  type ImportanceMatrix,
+  type MetadataEntry,
+  nameOf,
+  type Source,
+} from "@fewbit/core";
 import { metadataMap } from "./facts.js";
 import { type ScannedTensor, scan } from "./scan.js";
-import { compareBytes, decodeStrict, quoted } from "./text.js";
+import { compareBytes, decodeStrict, encode, quoted } from "./text.js";
+import { Bytes } from "./value.js";
 import { layout } from "./writer.js";
 
 const SUMS = ".in_sum2";
@@ -21,12 +29,51 @@ export interface Collected {
   readonly counts: Float32Array;
 }
 
+/** Activations as llama-imatrix collects them. */
+export interface Collection {
+  readonly entries: ReadonlyMap<string, Collected>;
+  readonly datasets: readonly string[];
+  /** Text chunks seen, and tokens per chunk. */
+  readonly chunks: number;
+  readonly chunkSize: number;
+  /** Keys besides those that llama-imatrix writes. */
+  readonly metadata?: readonly MetadataEntry[];
+}
+
+/** As it is in a file. */
+export interface StoredCollection extends Collection {
+  /**
+   * The older form says of each entry the mean of its squares times a number of chunks: that number is its only count,
+   * whatever the number of experts, and `chunkSize` is 0.
+   */
+  readonly legacy: boolean;
+  readonly warnings: readonly string[];
+}
+
 /**
  * Reads an importance matrix in either form. Experts that no text reached get the weight 1 everywhere, with a warning.
  *
  * @throws `E_IMATRIX_FORMAT`, `E_IMATRIX_VALUE` naming entry and byte, and `E_GGUF_*` for a malformed GGUF file
  */
 export async function readImportance(source: Source): Promise<ImportanceMatrix> {
+  const { entries, datasets, chunks, legacy, warnings: found } = await readCollection(source);
+  const warnings = [...found];
+  const mean = legacy ? meanOfCalls : meanSquares;
+  return {
+    tensors: new Map([...entries].map(([name, entry]) => [name, mean(entry, name, warnings)])),
+    datasets,
+    chunks,
+    file: nameOf(source.at),
+    warnings,
+  };
+}
+
+/**
+ * Reads an importance matrix in either form as it was summed, to go on with it or to add it to others.
+ *
+ * @throws `E_IMATRIX_FORMAT`, `E_IMATRIX_VALUE` naming entry and byte, and `E_GGUF_*` for a malformed GGUF file
+ */
+export async function readCollection(source: Source): Promise<StoredCollection> {
   const head = new Uint8Array(Math.min(4, source.size));
   await source.read(0, head);
   return decodeStrict(head) === "GGUF" ? readGguf(source) : new LegacyReader(source).read();
@@ -68,7 +115,9 @@ async function readFloats(source: Source, offset: number, count: number, entry: 
 
 // ---- GGUF ----
 
-async function readGguf(source: Source): Promise<ImportanceMatrix> {
+const OWN_KEYS = ["general.type", "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"];
+
+async function readGguf(source: Source): Promise<StoredCollection> {
   const file = nameOf(source.at);
   const { metadata, tensors } = await scan(source);
   const keys = metadataMap(metadata);
@@ -94,7 +143,7 @@ async function readGguf(source: Source): Promise<ImportanceMatrix> {
       "The importance matrix does not say which texts it was collected from; llama-quantize refuses it.",
     );
 
-  const values = new Map<string, Float32Array>();
+  const collected = new Map<string, Collected>();
   for (const [name, { sums, counts }] of entries) {
     if (sums === undefined || counts === undefined) {
       const present = (sums ?? counts)!;
@@ -128,21 +177,31 @@ async function readGguf(source: Source): Promise<ImportanceMatrix> {
         sums.record,
         sums.name,
       );
-    const collected = {
+    collected.set(name, {
       sums: await readFloats(source, sums.offset, total, name, sums.name),
       counts: await readFloats(source, counts.offset, experts, name, counts.name),
-    };
-    values.set(name, meanSquares(collected, name, warnings));
+    });
   }
   const datasets = keys.get("imatrix.datasets");
-  const chunks = keys.get("imatrix.chunk_count");
+  const number = (key: string): number => {
+    const value = keys.get(key);
+    return typeof value === "number" ? value : 0;
+  };
   return {
-    tensors: values,
+    entries: collected,
     datasets: Array.isArray(datasets) ? datasets.filter((text) => typeof text === "string") : [],
-    chunks: typeof chunks === "number" ? chunks : 0,
-    file,
+    chunks: number("imatrix.chunk_count"),
+    chunkSize: number("imatrix.chunk_size"),
+    metadata: metadata.filter(({ key }) => !OWN_KEYS.includes(key)),
+    legacy: false,
     warnings,
   };
+}
+
+/** What the older form says, in single precision. */
+function meanOfCalls({ sums, counts }: Collected): Float32Array {
+  const calls = counts[0]!;
+  return calls > 0 ? sums.map((sum) => sum / calls) : sums;
 }
 
 /** Sums ÷ counts in single precision. */
@@ -180,27 +239,33 @@ class LegacyReader {
     this.#file = nameOf(source.at);
   }
 
-  async read(): Promise<ImportanceMatrix> {
+  async read(): Promise<StoredCollection> {
     const count = await this.#int("entries");
     if (count < 1)
       this.#fail(`The file promises ${count} entries; it is no importance matrix, or damaged.`, 0, "entries");
     // The length of its name alone takes 4 bytes; whatever else is short is named where it is read.
     if (count * 4 > this.#source.size - this.#at)
       this.#fail(`The file promises ${count} entries and has ${this.#source.size} bytes.`, 0, "entries");
-    const tensors = new Map<string, Float32Array>();
+    const entries = new Map<string, Collected>();
     for (let i = 0; i < count; i++) {
       const start = this.#at;
       const name = await this.#text(`entry[${i}].name`);
-      if (tensors.has(name))
+      if (entries.has(name))
         this.#fail(`The importance entry ${quoted(name)} occurs twice.`, start, `entry[${i}].name`);
-      tensors.set(name, await this.#values(name, `entry[${i}]`));
+      entries.set(name, await this.#values(name, `entry[${i}]`));
     }
     const { chunks, dataset } = await this.#tail();
-    return { tensors, datasets: dataset === "" ? [] : [dataset], chunks, file: this.#file, warnings: [] };
+    return {
+      entries,
+      datasets: dataset === "" ? [] : [dataset],
+      chunks,
+      chunkSize: 0,
+      legacy: true,
+      warnings: [],
+    };
   }
 
-  /** Sums that were averaged per call and multiplied by the number of calls. */
-  async #values(name: string, path: string): Promise<Float32Array> {
+  async #values(name: string, path: string): Promise<Collected> {
     const calls = await this.#int(`${path}.calls`);
     const offset = this.#at;
     const count = await this.#int(`${path}.values`);
@@ -210,10 +275,9 @@ class LegacyReader {
         offset,
         `${path}.values`,
       );
-    const values = await readFloats(this.#source, this.#at, count, name, path);
+    const sums = await readFloats(this.#source, this.#at, count, name, path);
     this.#at += count * 4;
-    if (calls > 0) for (let i = 0; i < values.length; i++) values[i]! /= Math.fround(calls);
-    return values;
+    return { sums, counts: Float32Array.of(calls) };
   }
 
   async #tail(): Promise<{ chunks: number; dataset: string }> {
@@ -263,21 +327,13 @@ class LegacyReader {
 
 // ---- writing ----
 
-/** Activations as llama-imatrix collects them, to be written as a file. */
-export interface Collection {
-  readonly entries: ReadonlyMap<string, Collected>;
-  readonly datasets: readonly string[];
-  /** Text chunks seen, and tokens per chunk. */
-  readonly chunks: number;
-  readonly chunkSize: number;
-}
-
 /**
  * An importance matrix file in the GGUF form, byte for byte as llama-imatrix orders it.
  *
  * @throws `E_IMATRIX_SHAPE` where sums are no whole rows, `E_GGUF_NAME` where a name is too long for its suffix
  */
-export function writeImportance({ entries, datasets, chunks, chunkSize }: Collection): Uint8Array {
+export function writeImportance(collection: Collection): Uint8Array {
+  const { entries, datasets, chunks, chunkSize, metadata = [] } = collection;
   const part = (name: string, values: Float32Array, shape: readonly number[]) => ({
     name,
     dtype: "F32",
@@ -307,6 +363,7 @@ export function writeImportance({ entries, datasets, chunks, chunkSize }: Collec
       { key: "imatrix.datasets", type: "array<string>", value: datasets },
       { key: "imatrix.chunk_count", type: "u32", value: chunks },
       { key: "imatrix.chunk_size", type: "u32", value: chunkSize },
+      ...metadata,
     ],
     tensors,
     files: 1,
@@ -317,4 +374,45 @@ export function writeImportance({ entries, datasets, chunks, chunkSize }: Collec
     bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), places[i]!.offset);
   });
   return bytes;
+}
+
+/**
+ * The older form, as llama-imatrix writes it: of each entry the mean of its squares times the number of chunks that its
+ * most frequent expert saw. Experts that no text reached get 1 everywhere; entries that no text reached are left out.
+ *
+ * @throws `E_IMATRIX_SHAPE` where no entry has data
+ */
+export function writeLegacyImportance({ entries, datasets, chunks, chunkSize }: Collection): Uint8Array {
+  const reached = [...entries]
+    .filter(([, { counts }]) => counts.some((count) => count > 0))
+    .sort(([a], [b]) => compareBytes(a, b));
+  if (reached.length === 0)
+    throw new FewbitError(
+      "E_IMATRIX_SHAPE",
+      "No entry of the importance matrix has data, and the older form cannot say so.",
+      {},
+      "Collect it from more text.",
+    );
+  const out = new Bytes();
+  const text = (value: string): void => {
+    const bytes = encode(value);
+    out.u32(bytes.length);
+    out.raw(bytes);
+  };
+  out.u32(reached.length);
+  for (const [name, { sums, counts }] of reached) {
+    text(name);
+    const calls = Math.ceil(Math.max(...counts) / chunkSize);
+    const columns = sums.length / counts.length;
+    out.u32(calls);
+    out.u32(sums.length);
+    const values = sums.map((sum, i) => {
+      const count = counts[Math.floor(i / columns)]!;
+      return count === 0 ? calls : Math.fround(sum / count) * calls;
+    });
+    out.raw(new Uint8Array(values.buffer));
+  }
+  out.u32(chunks);
+  text(datasets.at(-1) ?? "");
+  return out.done();
 }

@@ -15,7 +15,15 @@ const plugin: Plugin = definePlugin({
 });
 
 export default plugin;
-export { type Collected, type Collection, readImportance, writeImportance } from "./imatrix.js";
+export {
+  type Collected,
+  type Collection,
+  readCollection,
+  readImportance,
+  type StoredCollection,
+  writeImportance,
+  writeLegacyImportance,
+} from "./imatrix.js";
 export { checkImportance, filterImportance, type ImportanceFit } from "./importance.js";
 export { applyOverrides, outputMetadata, parseOverride } from "./metadata.js";
 export { type Pruned, pruneLayers } from "./prune.js";

@@ -3,7 +3,7 @@ import { type FewbitError, isFewbitError } from "@fewbit/core";
 import { openFile } from "@fewbit/core/node";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readImportance, writeImportance } from "../src/imatrix.js";
+import { readCollection, readImportance, writeImportance, writeLegacyImportance } from "../src/imatrix.js";
 import { checkImportance, filterImportance } from "../src/importance.js";
 import { openGguf } from "../src/reader.js";
 import { alone, build, cat, info, pair, source, string, u32, u64 } from "./build.js";
@@ -237,6 +237,55 @@ describe("the legacy form", () => {
       const outcome = await readImportance(source(whole.slice(0, length))).catch((error: unknown) => error);
       if (outcome instanceof Error && !isFewbitError(outcome)) throw outcome;
     }
+  });
+});
+
+describe("what was collected", () => {
+  const collection = {
+    entries: new Map([
+      ["b", { sums: Float32Array.of(8, 16, 3, 6, 0, 0), counts: Float32Array.of(16, 3, 0) }],
+      ["a", { sums: Float32Array.of(5), counts: Float32Array.of(24) }],
+      ["unreached", { sums: Float32Array.of(0), counts: Float32Array.of(0) }],
+    ]),
+    datasets: ["x.txt", "y.txt"],
+    chunks: 3,
+    chunkSize: 8,
+  };
+
+  test("comes back as it was summed, with keys of others", async () => {
+    const metadata = [{ key: "maker.note", type: "string", value: "mine" }];
+    const read = await readCollection(
+      source(new Uint8Array(writeImportance({ ...collection, metadata })), "m"),
+    );
+    expect(read).toEqual({
+      ...collection,
+      metadata: [expect.objectContaining(metadata[0]!)],
+      legacy: false,
+      warnings: [],
+    });
+  });
+
+  test("in the legacy form: means times the chunks of the most frequent expert", async () => {
+    const bytes = new Uint8Array(writeLegacyImportance(collection));
+    expect(await readCollection(source(bytes, "m"))).toEqual({
+      entries: new Map([
+        ["a", { sums: Float32Array.of(Math.fround(5 / 24) * 3), counts: Float32Array.of(3) }],
+        ["b", { sums: Float32Array.of(1, 2, 2, 4, 2, 2), counts: Float32Array.of(2) }],
+      ]),
+      datasets: ["y.txt"],
+      chunks: 3,
+      chunkSize: 0,
+      legacy: true,
+      warnings: [],
+    });
+    const matrix = await readImportance(source(bytes, "m"));
+    expect(matrix.tensors.get("b")).toEqual(Float32Array.of(0.5, 1, 1, 2, 1, 1));
+  });
+
+  test("cannot be written in the legacy form where there is nothing", () => {
+    expect(() => writeLegacyImportance({ ...collection, entries: new Map() })).toThrow(
+      /No entry .* has data/,
+    );
   });
 });
 
