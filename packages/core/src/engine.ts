@@ -101,7 +101,10 @@ export interface ContextOptions {
 }
 
 export interface ActivationObserver {
-  /** Whether the input of this weight is wanted. Asked once for each product of each micro-batch: keep it cheap. */
+  /**
+   * Whether the input of this weight is wanted. Asked once for each product of each micro-batch: keep it cheap. Products
+   * of two activations are among them, under names that no tensor of the model has.
+   */
   wants(product: {
     readonly weight: string;
     /** Of the weight. */

@@ -62,7 +62,7 @@ class EngineProcess {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     const child = this.#child;
-    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-8192);
     });
     child.on("message", (answer: Answer) => {
@@ -77,7 +77,8 @@ class EngineProcess {
       };
       // With "close", everything that the process said has been read.
       child.once("close", (code, name) => finish(this.#died(code, name)));
-      child.once("error", (cause) => {
+      // Later errors are of messages to a process that is gone, which "close" tells about.
+      child.on("error", (cause) => {
         if (child.pid === undefined) finish(this.#failed(cause));
       });
     });

@@ -137,6 +137,7 @@ export const values = {
   GGML_LOG_LEVEL_CONT: 5,
   GGML_BACKEND_DEVICE_TYPE_CPU: 0,
   LLAMA_TOKEN_NULL: -1,
+  LLAMA_VOCAB_TYPE_NONE: 0,
 } as const;
 
 /** What `llama_model_default_params` answers; the place of every field that is a number shows in its value. */
@@ -302,6 +303,7 @@ export function bindLlama(library: Loaded) {
       text: Uint8Array,
       size: number,
     ) => number,
+    llama_vocab_type: ofModel<number>("int", "llama_vocab_type"),
     llama_vocab_n_tokens: ofModel<number>("int32_t", "llama_vocab_n_tokens"),
     llama_vocab_bos: ofModel<number>("int32_t", "llama_vocab_bos"),
     llama_vocab_eos: ofModel<number>("int32_t", "llama_vocab_eos"),

@@ -145,7 +145,7 @@ function open(path: string) {
       "E_ENGINE_MISSING",
       `The library of llama.cpp cannot be loaded: ${cause instanceof Error ? cause.message : cause}`,
       { file: path },
-      "Install the packages again; on Linux, glibc 2.35 or newer is needed.",
+      "Install the packages again; on Linux, glibc 2.34 or newer is needed.",
       cause,
     );
   }

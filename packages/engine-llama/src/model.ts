@@ -88,14 +88,14 @@ class LlamaModel implements EngineModel {
   }
 
   token(id: number): string {
-    this.#check();
+    this.#needVocabulary();
     if (!Number.isInteger(id) || id < 0 || id >= this.vocabulary)
       throw new RangeError(`There is no token ${id}: the vocabulary has ${this.vocabulary}.`);
     return this.#library.llama_vocab_get_text(this.#vocabulary, id);
   }
 
   tokenize(text: string, special: boolean, parse: boolean): Int32Array {
-    this.#check();
+    this.#needVocabulary();
     const bytes = Buffer.from(text, "utf8");
     const count = (tokens: Int32Array): number =>
       this.#library.llama_tokenize(
@@ -116,7 +116,7 @@ class LlamaModel implements EngineModel {
   }
 
   detokenize(tokens: ArrayLike<number>): string {
-    this.#check();
+    this.#needVocabulary();
     const ids = Int32Array.from(tokens);
     return grow(ids.length * 8 + 16, (text) =>
       this.#library.llama_detokenize(this.#vocabulary, ids, ids.length, text, text.length, false, true),
@@ -166,6 +166,18 @@ class LlamaModel implements EngineModel {
     for (const context of [...this.#contexts]) context.close();
     this.#closed = true;
     this.#library.llama_model_free(this.#handle);
+  }
+
+  /** llama.cpp ends the process where there is none. */
+  #needVocabulary(): void {
+    this.#check();
+    if (this.#library.llama_vocab_type(this.#vocabulary) === values.LLAMA_VOCAB_TYPE_NONE)
+      throw new FewbitError(
+        "E_ENGINE_LOAD",
+        "The model has no vocabulary: it cannot read or write texts.",
+        { file: this.path },
+        "Use a file with its tokenizer, or give it numbers of tokens.",
+      );
   }
 
   #check(): void {

@@ -184,6 +184,52 @@ describe.skipIf(build === undefined)("a model", () => {
     expect(read).toEqual({ same: true, other: true, message: "The context was closed." });
   });
 
+  test("writes conversations by its own template, where llama.cpp knows it", async () => {
+    const chatml =
+      "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}";
+    const paths = [
+      makeModel("chat", { template: chatml }).path,
+      makeModel("strange", { template: "{{ messages }} in a way of its own" }).path,
+    ];
+    const texts = await run(function* (host, paths) {
+      const long = "\u{1F600}".repeat(2000); // More bytes than characters.
+      for (const path of paths) {
+        const model = host.load(path);
+        yield model.applyTemplate(
+          [
+            { role: "system", content: "Be brief." },
+            { role: "user", content: "Who are you? Wer bist du? ¿Quién eres?" },
+          ],
+          true,
+        );
+        yield model.applyTemplate([{ role: "user", content: long }], false)?.includes(`${long}<|im_end|>`);
+      }
+    }, paths);
+    expect(texts).toEqual([
+      "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWho are you? Wer bist du? ¿Quién eres?<|im_end|>\n<|im_start|>assistant\n",
+      true,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test("without a vocabulary says so", async () => {
+    const { path } = makeModel("mute");
+    for (const read of ["token(1)", "tokenize('a', false, false)", "detokenize([1])"])
+      await expect(
+        run(
+          function* (host, { path, read }) {
+            yield new Function("model", `return model.${read}`)(host.load(path));
+          },
+          { path, read },
+        ),
+      ).rejects.toMatchObject({
+        code: "E_ENGINE_LOAD",
+        message: "The model has no vocabulary: it cannot read or write texts.",
+        at: { file: path },
+      });
+  });
+
   test("runs beside another one", async () => {
     const { path } = makeModel("beside");
     const [read] = await run(

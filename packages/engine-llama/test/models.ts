@@ -21,7 +21,11 @@ export interface Made {
 /** A model of one layer, in float32, with no vocabulary but numbers; `edit` may change weights before they are written. */
 export function makeModel(
   name: string,
-  options: { readonly experts?: boolean; edit?(name: string, weights: Float32Array): void } = {},
+  options: {
+    readonly experts?: boolean;
+    readonly template?: string;
+    edit?(name: string, weights: Float32Array): void;
+  } = {},
 ): Made {
   const { vocabulary, columns, hidden, experts } = shape;
   const feedForward: [string, readonly number[]][] = options.experts
@@ -74,6 +78,7 @@ export function makeModel(
       ...(options.experts
         ? { "llama.expert_count": { u32: experts }, "llama.expert_used_count": { u32: shape.used } }
         : {}),
+      ...(options.template === undefined ? {} : { "tokenizer.chat_template": { string: options.template } }),
       "tokenizer.ggml.model": { string: "no_vocab" },
     },
     tensors,
