@@ -32,7 +32,7 @@ export interface Settings extends ProtocolOptions {
 
 /** Tokens that llama.cpp computes at once, whatever the batch. */
 const MICRO_BATCH = 512;
-/** llama.cpp makes every context a multiple of this. */
+/** llama.cpp makes every context a multiple of this; llama-perplexity takes windows of that size. */
 const CONTEXT_STEP = 256;
 const LEAST_CONTEXT = 4;
 
@@ -157,12 +157,15 @@ const sequencesOf = ({ stride, batch, context }: Settings): number =>
 export function contextOptions(settings: Settings): ContextOptions {
   const { context, batch, stride, threads } = settings;
   const sequences = sequencesOf(settings);
-  const size = stride === undefined ? sequences * context : context + (stride >> 1);
+  const size =
+    stride === undefined
+      ? sequences * context
+      : CONTEXT_STEP * Math.ceil((context + (stride >> 1)) / CONTEXT_STEP);
   return {
     size,
     sequences,
-    batch: Math.ceil(size / CONTEXT_STEP) * CONTEXT_STEP,
-    microBatch: Math.min(batch, size, MICRO_BATCH),
+    batch: size,
+    microBatch: Math.min(batch, stride === undefined ? size : context, MICRO_BATCH),
     ...(threads === undefined ? {} : { threads }),
   };
 }
