@@ -6,6 +6,7 @@ import { generalMetadata } from "./general-metadata.js";
 import { readModelCard } from "./model-card.js";
 import { countWeights } from "./model-id.js";
 import { fileTypeOf, storedOuttype } from "./outtype.js";
+import { poolingMetadata } from "./pooling.js";
 import { type MappedTensor, mapTensors } from "./tensors.js";
 
 /** ggml's version of the quantized types' layouts. */
@@ -57,6 +58,7 @@ export async function convert(
         weights: countWeights(draft.tensors),
       }),
       ...(architecture.metadata?.(config, common) ?? common),
+      ...(await poolingMetadata(files, architecture.id)),
       { key: "general.quantization_version", type: "u32", value: QUANTIZATION_VERSION },
     ]),
     warnings: [...model.warnings, ...(card.warning === undefined ? [] : [card.warning])],

@@ -64,7 +64,10 @@ export interface Folder {
   readonly name: string;
   /** How a file of it is called in messages. */
   path(file: string): string;
-  /** All of a file, by its bare name; undefined where there is none. */
+  /**
+   * All of a file, by its bare name, or by that of a folder in it and its own: `1_Pooling/config.json`; undefined where
+   * there is none.
+   */
   read(file: string): Promise<Uint8Array | undefined>;
 }
 
@@ -86,13 +89,15 @@ export async function openFolder(given: string, registry: Registry): Promise<Fol
     name: local === undefined ? nameOfAddress(given) : basename(local),
     path,
     async read(file) {
-      if (names !== undefined && !names.has(file)) return undefined;
+      // Lists do not tell what is in folders.
+      const listed = names !== undefined && !file.includes("/");
+      if (listed && !names.has(file)) return undefined;
       let found: Source;
       try {
         found = await sibling(file);
       } catch (thrown) {
-        // A server that cannot list its files answers like this for those that it lacks.
-        if (names === undefined && isFewbitError(thrown, "E_IO")) return undefined;
+        // Where files are not listed, this is the answer for those that are missing.
+        if (!listed && isFewbitError(thrown, "E_IO")) return undefined;
         throw thrown;
       }
       try {
