@@ -80,15 +80,19 @@ export function openSession(world: Surroundings, options: CommonOptions): Sessio
       if (json) world.stdout.write(`${toJson(value)}\n`);
     },
     note,
-    stoppable: (work) =>
-      Promise.race([
-        work,
-        new Promise<never>((_, reject) => {
-          const stop = (): void => reject(world.signal.reason);
-          if (world.signal.aborted) stop();
-          else world.signal.addEventListener("abort", stop, { once: true });
-        }),
-      ]),
+    stoppable: async (work) => {
+      let stop = (): void => {};
+      const stopped = new Promise<never>((_, reject) => {
+        stop = () => reject(world.signal.reason);
+      });
+      if (world.signal.aborted) stop();
+      else world.signal.addEventListener("abort", stop, { once: true });
+      try {
+        return await Promise.race([work, stopped]);
+      } finally {
+        world.signal.removeEventListener("abort", stop);
+      }
+    },
     registry: async (...models) => {
       const loaded = await loadConfig(world.cwd, {
         ...(options.config === undefined ? {} : { named: options.config }),

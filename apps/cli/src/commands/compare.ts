@@ -16,7 +16,13 @@ import {
 import { engineOf } from "../plugins.js";
 import { followStages } from "../progress.js";
 import { formatBytes } from "../render.js";
-import { commandLine } from "../report-file.js";
+import {
+  checkReportOptions,
+  commandLine,
+  openReport,
+  type ReportOptions,
+  withReportOptions,
+} from "../report-file.js";
 import {
   type CommonOptions,
   examples,
@@ -27,9 +33,11 @@ import {
 } from "../session.js";
 import { readText, type Text } from "../text.js";
 import { version } from "../version.js";
+import { type CandidateWeights, pictureWeights, weigh, weightDocuments } from "../weight-errors.js";
 
-interface CompareOptions extends CommonOptions, MeasureOptions {
+interface CompareOptions extends CommonOptions, MeasureOptions, ReportOptions {
   readonly details?: boolean;
+  readonly weights?: boolean;
 }
 
 const HELP = `
@@ -41,6 +49,7 @@ token that came; SAME TOP is how often both hold the same token the likeliest. T
 ${examples(
   "fewbit compare model-f16.gguf model-Q8_0.gguf model-Q4_K_M.gguf --data wiki.test.raw",
   "fewbit compare model-f16.gguf model-Q4_K_M.gguf --data wiki.test.raw --chunks 20 --details",
+  "fewbit compare model-f16.gguf model-Q*.gguf --data wiki.test.raw --report report.html",
   "fewbit compare model-f16.gguf model-Q*.gguf --data wiki.test.raw --json > results.json",
 )}`;
 
@@ -53,8 +62,13 @@ export function addCompare(program: Command, world: Surroundings): void {
       )
       .argument("<reference>", "the model to be held against, in GGUF: the original, or the largest at hand")
       .argument("<candidate...>", "other versions of it"),
-  ).option("--details", "all percentiles of every candidate (a single one has them anyway)");
-  withCommonOptions(command)
+  )
+    .option("--details", "all percentiles of every candidate (a single one has them anyway)")
+    .option(
+      "--weights",
+      "compare the weights as well, tensor by tensor, for --json (a report has it anyway)",
+    );
+  withCommonOptions(withReportOptions(command))
     .addHelpText("after", HELP)
     .action(
       async (reference: string, candidates: readonly string[], options: CompareOptions, command: Command) => {
@@ -70,12 +84,22 @@ async function compare(
   command: Command,
   session: Session,
 ): Promise<void> {
+  checkReportOptions(options);
+  const page = options.report === undefined ? undefined : await openReport(options.report, session);
   const registry = await session.registry(referencePath, ...candidatePaths);
   const text = await session.stoppable(readText(options.data));
   const reference = await openRunnable(referencePath, registry, session);
   const candidates: Runnable[] = [];
   for (const path of candidatePaths) candidates.push(await openRunnable(path, registry, session));
   warnOfMemory([reference, ...candidates], session);
+
+  // Before the text is read, because it takes less time and may fail.
+  const weighed =
+    page === undefined && options.weights !== true
+      ? undefined
+      : await weigh({ reference: referencePath, candidates: candidatePaths, registry }, session);
+  const distributions =
+    weighed && page ? await pictureWeights(weighed, registry, options.tensor, session) : [];
 
   const start = performance.now();
   const found = await followStages(
@@ -101,7 +125,8 @@ async function compare(
   const milliseconds = performance.now() - start;
   warnOfContext(found.reference.model, found.context, session);
   const document = {
-    ...toDocument(reference, candidates, text, found),
+    ...toDocument(reference, candidates, text, found, weighed && weightDocuments(weighed)),
+    ...(distributions.length === 0 ? {} : { distributions }),
     commands: [commandLine(command)],
     versions: { fewbit: version, engine: found.engine, node: process.versions.node },
     seconds: milliseconds / 1000,
@@ -114,6 +139,7 @@ async function compare(
       columns: session.stdout.isTTY === true ? session.stdout.columns : undefined,
     }),
   );
+  await page?.write(document);
 }
 
 const nameOf = (path: string): string => path.split(/[/\\]/).at(-1)!;
@@ -150,6 +176,7 @@ function toDocument(
   candidates: readonly Runnable[],
   text: Text,
   found: OutputComparison,
+  errors: readonly CandidateWeights[] = [],
 ) {
   const { name, weights } = reference;
   return {
@@ -163,7 +190,12 @@ function toDocument(
     candidates: candidates.map((candidate, i) => {
       const { file: _, model: __, ...figures } = found.candidates[i]!;
       // Versions of a model have one name: what tells them apart is the file.
-      return { name: candidate.file.replace(/\.gguf$/i, ""), ...factsOf(candidate), ...figures };
+      return {
+        name: candidate.file.replace(/\.gguf$/i, ""),
+        ...factsOf(candidate),
+        ...figures,
+        ...errors[i],
+      };
     }),
   };
 }

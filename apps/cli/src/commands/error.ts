@@ -35,6 +35,7 @@ import {
   type Surroundings,
   withCommonOptions,
 } from "../session.js";
+import { worstTensor } from "../weight-errors.js";
 
 type Metrics = TensorComparison["metrics"];
 
@@ -147,7 +148,7 @@ async function compare(
   session.document(document);
   if (!session.json) session.print(toText(original, quantized, { ...comparison, tensors }, milliseconds));
   if (page === undefined) return;
-  const tensor = options.tensor ?? sorted(comparison.tensors, "sqnr")[0]?.name;
+  const tensor = options.tensor ?? worstTensor(comparison);
   const distributions =
     tensor === undefined
       ? []
