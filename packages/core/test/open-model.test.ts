@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { createRegistry, type FormatReader, isFewbitError, memorySource, nameOf } from "../src/index.js";
-import { openModel } from "../src/open-model.js";
+import { openFolder, openModel } from "../src/open-model.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fewbit-open-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -166,4 +166,24 @@ test("addresses of a kind that nothing opens", async () => {
     at: { file: "s3://bucket/model.list" },
     remedy: "Give a path or an http(s) address, or name the plugin that opens these with --plugin.",
   });
+});
+
+test("the files beside a model are read by their names", async () => {
+  put("one.list");
+  put("settings.json", "{}");
+  for (const given of [home, join(home, "one.list")]) {
+    const beside = await openFolder(given, registry);
+    expect(beside.name).toBe(home.slice(folder.length + 1));
+    expect(beside.path("settings.json")).toBe(join(home, "settings.json"));
+    expect(new TextDecoder().decode(await beside.read("settings.json"))).toBe("{}");
+    expect(await beside.read("other.json")).toBeUndefined();
+  }
+});
+
+test("a file beside a model that is a link to elsewhere is refused", async () => {
+  put("one.list");
+  writeFileSync(join(folder, "secret"), "x");
+  symlinkSync("../secret", join(home, "tokenizer.json"));
+  const beside = await openFolder(home, registry);
+  await expect(beside.read("tokenizer.json")).rejects.toMatchObject({ code: "E_LINK" });
 });

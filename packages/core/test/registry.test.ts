@@ -32,6 +32,30 @@ describe("registry", () => {
     expect(registry.scheme("other:TOP16").plugin).toBe(other);
   });
 
+  test("an architecture is found by the name of a class", () => {
+    const architecture = { id: "llama", summary: "", tensors: () => [] };
+    const [llama, qwen] = [
+      { ...architecture, classes: ["LlamaForCausalLM", "MistralForCausalLM"] },
+      { ...architecture, id: "qwen2", classes: ["Qwen2ForCausalLM"] },
+    ];
+    const registry = createRegistry([{ ...plugin, architectures: [llama, qwen] }]);
+    expect(registry.architecture("MistralForCausalLM").value).toBe(llama);
+    expect(() => registry.architecture("Qwen3ForCausalLM")).toThrow(
+      expect.objectContaining({
+        code: "E_ARCHITECTURE",
+        message:
+          'No registered plugin knows the architecture "Qwen3ForCausalLM". Known: Qwen2ForCausalLM, LlamaForCausalLM, MistralForCausalLM.',
+      }),
+    );
+    const twice = createRegistry([
+      { ...plugin, architectures: [llama] },
+      { ...other, architectures: [llama] },
+    ]);
+    expect(() => twice.architecture("LlamaForCausalLM")).toThrow(
+      'The architecture "LlamaForCausalLM" is brought by top16 and other.',
+    );
+  });
+
   test("refuses another interface version and a plugin given twice", () => {
     expect(() => createRegistry([{ ...plugin, api: 2 as 1 }])).toThrow(
       "top16 is written for plugin interface 2; this version speaks 1.",
