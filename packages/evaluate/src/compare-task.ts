@@ -9,15 +9,21 @@ import {
 } from "@fewbit/core";
 import { type LoadedModel, loadedModel } from "./loaded-model.js";
 import { badLogits, type Chunk, contextOptions, Reading, type Settings } from "./protocol.js";
-import { type Distribution, Softmax } from "./softmax.js";
-import { percentile, type Sums } from "./statistics.js";
+import { RoundedScorer } from "./rounded-scorer.js";
+import { type Expected, exactScorer, type Scorer } from "./scorer.js";
+import { Softmax } from "./softmax.js";
+import type { Sums } from "./statistics.js";
 
 export interface CompareInput {
   readonly reference: string;
   readonly candidates: readonly string[];
   readonly text: string;
   readonly settings: Settings;
+  readonly rounding: Rounding;
 }
+
+/** `none`: from the logits as they are. `llama-perplexity`: as its file of base logits has them, in 16 bits. */
+export type Rounding = "none" | "llama-perplexity";
 
 /** Sums of one chunk. */
 export interface ReferenceSums {
@@ -99,6 +105,7 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
 
   const { vocabulary } = reference;
   const softmax = await Softmax.create(vocabulary);
+  const scorer = input.rounding === "none" ? exactScorer(softmax) : new RoundedScorer(vocabulary);
   const room = reading.count * reading.scored;
   const measured = candidates.map((model) => ({
     model,
@@ -111,15 +118,18 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
   for (const { batch, chunks } of reading.batches()) {
     context.clear();
     context.decode(batch);
-    const expected = chunks.map((chunk) => rowsOf(reading, chunk, reference, context, softmax));
-    yield { kind: "reference", sums: expected.map(({ losses }) => ({ loss: sumsOf(losses) })) };
+    const expected = chunks.map((chunk) => rowsOf(reading, chunk, reference, context, softmax, scorer));
+    yield {
+      kind: "reference",
+      sums: expected.map((rows) => ({ loss: sumsOf(rows.map(({ loss }) => loss)) })),
+    };
     for (const [candidate, { model, divergence, change }] of measured.entries()) {
       const other = open.get(model) ?? model.context(options);
       if (keepOpen) open.set(model, other);
       other.clear();
       other.decode(batch);
       const sums = chunks.map((chunk, c): CandidateSums => {
-        const { distributions, losses } = expected[c]!;
+        const rows = expected[c]!;
         const at = chunk.index * reading.scored;
         const part = (values: Float32Array): Float32Array => values.subarray(at, at + reading.scored);
         const own = new Float64Array(reading.scored);
@@ -129,12 +139,12 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
           const logits = reading.row(other, chunk, i);
           const q = softmax.distribution(logits);
           if (q === undefined) throw badLogits(model.path, chunk, reading.from + i + 1);
-          const p = distributions[i]!;
-          own[i] = q.logSum - logits[target]!;
-          product += own[i]! * losses[i]!;
-          part(divergence)[i] = softmax.divergence(reading.row(context, chunk, i), p, q);
-          part(change)[i] = Math.exp(-own[i]!) - Math.exp(-losses[i]!);
-          if (p.top === q.top) sameTop++;
+          const row = rows[i]!;
+          own[i] = scorer.loss(q, logits[target]!);
+          product += own[i]! * row.loss;
+          part(divergence)[i] = scorer.divergence(reading.row(context, chunk, i), row, logits, q);
+          part(change)[i] = scorer.change(own[i]!, row.loss);
+          if (row.top === q.top) sameTop++;
         });
         return {
           loss: sumsOf(own),
@@ -152,8 +162,8 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
   yield {
     kind: "end",
     candidates: measured.map(({ divergence, change }) => ({
-      divergence: percentilesOf(divergence),
-      change: percentilesOf(change),
+      divergence: percentilesOf(divergence, scorer),
+      change: percentilesOf(change, scorer),
     })),
   };
   for (const model of models) model.close();
@@ -190,12 +200,6 @@ function refuseOtherVocabularies(reference: EngineModel, candidates: readonly En
   }
 }
 
-interface Rows {
-  readonly distributions: readonly Distribution[];
-  /** -ln p of each target. */
-  readonly losses: Float64Array;
-}
-
 /** What the reference makes of a chunk, once for all candidates. */
 function rowsOf(
   reading: Reading,
@@ -203,19 +207,17 @@ function rowsOf(
   model: EngineModel,
   context: EngineContext,
   softmax: Softmax,
-): Rows {
-  const losses = new Float64Array(reading.scored);
-  const distributions = Array.from(chunk.targets, (target, i) => {
+  scorer: Scorer,
+): Expected[] {
+  return Array.from(chunk.targets, (target, i) => {
     const logits = reading.row(context, chunk, i);
-    const distribution = softmax.distribution(logits);
-    if (distribution === undefined) throw badLogits(model.path, chunk, reading.from + i + 1);
-    losses[i] = distribution.logSum - logits[target]!;
-    return distribution;
+    const p = softmax.distribution(logits);
+    if (p === undefined) throw badLogits(model.path, chunk, reading.from + i + 1);
+    return scorer.expect(logits, p, target);
   });
-  return { distributions, losses };
 }
 
-function sumsOf(values: Float32Array | Float64Array): Sums {
+function sumsOf(values: Iterable<number> & { readonly length: number }): Sums {
   let sum = 0;
   let squares = 0;
   for (const value of values) {
@@ -226,21 +228,22 @@ function sumsOf(values: Float32Array | Float64Array): Sums {
 }
 
 /** Sorts the values. */
-function percentilesOf(values: Float32Array): Percentiles {
+function percentilesOf(values: Float32Array, scorer: Scorer): Percentiles {
   values.sort();
+  const at = (fraction: number): number => scorer.percentile(values, fraction);
   return {
     max: values.at(-1)!,
-    p999: percentile(values, 0.999),
-    p99: percentile(values, 0.99),
-    p95: percentile(values, 0.95),
-    p90: percentile(values, 0.9),
-    p75: percentile(values, 0.75),
-    median: percentile(values, 0.5),
-    p25: percentile(values, 0.25),
-    p10: percentile(values, 0.1),
-    p5: percentile(values, 0.05),
-    p1: percentile(values, 0.01),
-    p01: percentile(values, 0.001),
+    p999: at(0.999),
+    p99: at(0.99),
+    p95: at(0.95),
+    p90: at(0.9),
+    p75: at(0.75),
+    median: at(0.5),
+    p25: at(0.25),
+    p10: at(0.1),
+    p5: at(0.05),
+    p1: at(0.01),
+    p01: at(0.001),
     min: values[0]!,
   };
 }

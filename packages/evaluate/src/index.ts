@@ -5,7 +5,7 @@ export {
   type TensorComparison,
   type Total,
 } from "./compare.js";
-export type { Percentiles } from "./compare-task.js";
+export type { Percentiles, Rounding } from "./compare-task.js";
 export type { LoadedModel } from "./loaded-model.js";
 export {
   type CandidateOutput,

@@ -1,5 +1,5 @@
 import type { Engine } from "@fewbit/core";
-import type { CandidateSums, CompareInput, CompareStep, Percentiles } from "./compare-task.js";
+import type { CandidateSums, CompareInput, CompareStep, Percentiles, Rounding } from "./compare-task.js";
 import type { LoadedModel } from "./loaded-model.js";
 import { type ProtocolOptions, settingsOf } from "./protocol.js";
 import {
@@ -20,6 +20,8 @@ export interface OutputRequest extends ProtocolOptions {
   readonly reference: string;
   readonly candidates: readonly string[];
   readonly text: string;
+  /** `none` when absent. */
+  readonly rounding?: Rounding;
   readonly signal?: AbortSignal;
 }
 
@@ -106,9 +108,9 @@ export interface OutputComparison {
 export async function* compareOutputs(
   request: OutputRequest,
 ): AsyncGenerator<OutputProgress, OutputComparison> {
-  const { engine, reference, candidates, text, signal, ...options } = request;
+  const { engine, reference, candidates, text, rounding = "none", signal, ...options } = request;
   const settings = settingsOf(options);
-  const input: CompareInput = { reference, candidates, text, settings };
+  const input: CompareInput = { reference, candidates, text, settings, rounding };
   const task = { url: new URL("./compare-task.js", import.meta.url).href };
   const losses: Sums[] = [];
   const rows = candidates.map((): CandidateSums[] => []);
