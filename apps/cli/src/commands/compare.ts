@@ -1,7 +1,7 @@
 import { totalmem } from "node:os";
 import { FewbitError, isFewbitError } from "@fewbit/core";
-import { compareOutputs, type OutputComparison } from "@fewbit/evaluate";
-import type { Command } from "commander";
+import { compareOutputs, type OutputComparison, type Rounding } from "@fewbit/evaluate";
+import { type Command, Option } from "commander";
 import { comparisonText } from "../comparison.js";
 import {
   locateText,
@@ -37,6 +37,7 @@ import { type CandidateWeights, pictureWeights, weigh, weightDocuments } from ".
 
 interface CompareOptions extends CommonOptions, MeasureOptions, ReportOptions {
   readonly details?: boolean;
+  readonly rounding: Rounding;
   readonly weights?: boolean;
 }
 
@@ -44,8 +45,11 @@ const HELP = `
 The models read the text side by side, chunk by chunk, and the reference reads it once for all candidates: nothing is
 stored. KLD is the Kullback-Leibler divergence of the candidate's next-token probabilities from the reference's, in
 nats: 0 where both say the same. RATIO is perplexity ÷ the reference's; Δp is the change of the probability of the
-token that came; SAME TOP is how often both hold the same token the likeliest. They are the figures of llama-perplexity
---kl-divergence, from logits that are not rounded to 16 bits on the way.
+token that came; SAME TOP is how often both hold the same token the likeliest.
+
+These are the figures of llama-perplexity --kl-divergence, but from logits that nothing has rounded: its file of base
+logits has 16 bits for each, and lifts all that are more than 16 nats below the highest, which makes the perplexity of
+the reference too low. With --rounding llama-perplexity its figures come out to the last digit; it is slower.
 ${examples(
   "fewbit compare model-f16.gguf model-Q8_0.gguf model-Q4_K_M.gguf --data wiki.test.raw",
   "fewbit compare model-f16.gguf model-Q4_K_M.gguf --data wiki.test.raw --chunks 20 --details",
@@ -64,6 +68,11 @@ export function addCompare(program: Command, world: Surroundings): void {
       .argument("<candidate...>", "other versions of it"),
   )
     .option("--details", "all percentiles of every candidate (a single one has them anyway)")
+    .addOption(
+      new Option("--rounding <kind>", "of the reference's log-probabilities: see below")
+        .choices(["none", "llama-perplexity"])
+        .default("none"),
+    )
     .option(
       "--weights",
       "compare the weights as well, tensor by tensor, for --json (a report has it anyway)",
@@ -108,6 +117,7 @@ async function compare(
       reference: reference.path,
       candidates: candidates.map(({ path }) => path),
       text: text.text,
+      rounding: options.rounding,
       signal: session.signal,
       ...protocolOf(options),
     }),
