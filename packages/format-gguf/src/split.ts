@@ -8,6 +8,7 @@ import { splitKeys } from "./writer.js";
 /** `split.count` is a u16. */
 const MAX_FILES = 65535;
 
+/** When a file is full. */
 export interface SplitLimit {
   /**
    * Bytes of tensors in each file, counted with their padding to 32 and without the header. A tensor that is larger has

@@ -3,6 +3,7 @@
 import { FewbitError, type Patience, patientFetch } from "@fewbit/core";
 import pkg from "../package.json" with { type: "json" };
 
+/** A hub, and who asks it. */
 export interface Access {
   /** `https://huggingface.co`, without a slash at the end. */
   readonly endpoint: string;

@@ -2,6 +2,7 @@
 import { FewbitError } from "@fewbit/core";
 import { isPlainPath } from "./names.js";
 
+/** A model on the hub, or a part of it. */
 export interface HubAddress {
   /** `organisation/model` */
   readonly model: string;
@@ -11,6 +12,7 @@ export interface HubAddress {
   readonly path?: string;
 }
 
+/** Whether a text is meant as one, well-formed or not. */
 export const isHubAddress = (text: string): boolean => /^hf:\/\//i.test(text);
 
 const NAME = "[A-Za-z0-9][\\w.-]{0,95}";

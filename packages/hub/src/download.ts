@@ -18,6 +18,7 @@ const EVERY = 100;
 /** Says which run a folder belongs to. */
 const CLAIM = ".fewbit-download.partial";
 
+/** What is wanted, and from where. */
 export interface DownloadRequest extends Omit<Selection, "path"> {
   /** `hf://organisation/model[@revision][/path]` */
   readonly address: string;
@@ -68,6 +69,7 @@ function withRevision(address: HubAddress, { revision }: DownloadRequest): HubAd
   return { ...parseAddress(`hf://${address.model}@${encodeURIComponent(revision)}`), ...address, revision };
 }
 
+/** How a plan is carried out. */
 export interface DownloadOptions {
   /** Replace files that are there with another content. */
   readonly force?: boolean;
@@ -76,6 +78,7 @@ export interface DownloadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How far a download is. */
 export interface DownloadProgress {
   /** The file that was last heard of. */
   readonly file: string;
@@ -86,6 +89,7 @@ export interface DownloadProgress {
   readonly received: number;
 }
 
+/** A file that is there, complete and checked. */
 export interface DownloadedFile {
   /** Its path in the repository. */
   readonly name: string;

@@ -3,6 +3,7 @@ import { FewbitError } from "@fewbit/core";
 import { modelsAmong, several, shardsOf } from "./choice.js";
 import type { HubFile, Repository } from "./repository.js";
 
+/** Which part of a repository is wanted. */
 export interface Selection {
   /** A file or folder of the repository. */
   readonly path?: string;
