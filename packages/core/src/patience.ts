@@ -34,10 +34,16 @@ export async function patientFetch(
       await response.body?.cancel();
       asked = askedDelay(response.headers);
     } catch (cause) {
-      if (left <= 0 || init.signal?.aborted) throw cause;
+      if (left <= 0 || init.signal?.aborted || isLasting(cause)) throw cause;
     }
     await pause(Math.min(asked ?? wait, LONGEST), init.signal ?? undefined);
   }
+}
+
+/** Whether a failure is one of the address: nothing of that name, or nothing that can be asked. */
+function isLasting(thrown: unknown): boolean {
+  const cause = (thrown as Error | undefined)?.cause as { readonly code?: unknown } | undefined;
+  return cause !== undefined && (cause.code === undefined || cause.code === "ENOTFOUND");
 }
 
 /** Milliseconds. */

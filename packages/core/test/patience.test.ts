@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { patientFetch, pause } from "../src/patience.js";
 
+/** What `fetch` does next; one that throws is a request that fails. */
 let answers: (() => Response)[];
 let asked: number;
 beforeEach(() => {
@@ -65,4 +66,24 @@ test("waiting ends where it is stopped", async () => {
   await rejected;
   expect(vi.getTimerCount()).toBe(0);
   await expect(pause(1, stop.signal)).rejects.toThrow("enough");
+});
+
+test.each([
+  ["is tried again where the connection broke", { code: "ECONNRESET" }, 2],
+  ["is tried again where the system does not say why", undefined, 2],
+  ["is not where there is no such server", { code: "ENOTFOUND" }, 1],
+  ["is not where the address is none", new Error("bad port"), 1],
+])("a request that fails %s", async (_, cause, times) => {
+  answers = [
+    () => {
+      throw new TypeError("fetch failed", cause === undefined ? {} : { cause });
+    },
+  ];
+  const outcome = patientFetch("http://example.org").then(
+    () => "answered",
+    (thrown: Error) => thrown.message,
+  );
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(await outcome).toBe(times === 2 ? "answered" : "fetch failed");
+  expect(asked).toBe(times);
 });
