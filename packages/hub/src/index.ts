@@ -22,6 +22,6 @@ export {
   download,
   planDownload,
 } from "./download.js";
-export { type Checksum, type HubFile, Repository } from "./repository.js";
+export type { Checksum, HubFile, Repository } from "./repository.js";
 export { hubResolver } from "./resolver.js";
 export type { Selection } from "./selection.js";

@@ -1,5 +1,4 @@
 // One commit of a model's repository: everything asked for later is asked for at that commit.
-import { listFiles, modelInfo } from "@huggingface/hub";
 import { type Access, headersOf, hubFetch } from "./access.js";
 import { formatAddress, type HubAddress } from "./address.js";
 import { explained, unexpected } from "./failure.js";
@@ -51,6 +50,8 @@ export class Repository {
     const asked = { hubUrl: access.endpoint, fetch: hubFetch(access, signal) };
     const file = formatAddress(address);
     try {
+      // Only now: most runs of a program never ask a hub.
+      const { listFiles, modelInfo } = await import("@huggingface/hub");
       const { sha } = await modelInfo({ ...asked, name: model, revision, additionalFields: ["sha"] });
       if (typeof sha !== "string" || !/^[\da-f]{40,64}$/.test(sha))
         throw unexpected(file, "it names no commit");

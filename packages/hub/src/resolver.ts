@@ -7,7 +7,6 @@ import {
   urlSource,
   type Wanted,
 } from "@fewbit/core";
-import { fileDownloadInfo } from "@huggingface/hub";
 import { type Access, accessOf } from "./access.js";
 import { isHubAddress, parseAddress } from "./address.js";
 import { chooseFile } from "./choice.js";
@@ -61,6 +60,7 @@ async function refuseLocked(repository: Repository, path: string): Promise<void>
   const file = repository.name(path);
   let found: unknown;
   try {
+    const { fileDownloadInfo } = await import("@huggingface/hub");
     found = await fileDownloadInfo({
       repo: { type: "model", name: repository.model },
       path: path.split("/").map(encodeURIComponent).join("/"),
