@@ -25,7 +25,7 @@ export function addInspect(program: Command, world: Surroundings): void {
     .description("Show what a model file holds: metadata, tensors, types, sizes. Reads no weights.")
     .argument(
       "<model>",
-      "a file, the folder of a checkpoint, or an http(s) address that answers range requests",
+      "a file, the folder of a checkpoint, an http(s) address that answers range requests, or hf://organisation/model",
     )
     .addHelpText(
       "after",
@@ -34,6 +34,7 @@ export function addInspect(program: Command, world: Surroundings): void {
         "fewbit inspect model.safetensors",
         "fewbit inspect path/to/checkpoint",
         "fewbit inspect https://example.org/model-Q4_K_M.gguf",
+        "fewbit inspect hf://Qwen/Qwen3-0.6B",
         "fewbit inspect model.gguf --json",
       ),
     )
