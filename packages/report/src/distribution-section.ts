@@ -30,23 +30,19 @@ ${codes && html`${draw(codesChart(codes))}<p class="note">${usage(codes)}</p>`}<
 })}</section>`;
 }
 
-/** Centres of bins, as shares of all values. */
-function bins({ from, to, counts }: Histogram): { left: number; right: number; share: number }[] {
+/** The outline of bars of one width, as shares of all: two points for each, so that one path draws them all. */
+function outline(from: number, to: number, counts: readonly number[]): { at: number; share: number }[] {
   const all = counts.reduce((a, b) => a + b, 0) || 1;
   const width = (to - from) / counts.length;
-  return counts.map((count, i) => ({
-    left: from + i * width,
-    right: from + (i + 1) * width,
-    share: count / all,
-  }));
+  return counts.flatMap((count, i) => [
+    { at: from + i * width, share: count / all },
+    { at: from + (i + 1) * width, share: count / all },
+  ]);
 }
 
 function weightsChart(tensor: string, original: Histogram, decoded: Histogram): Chart {
-  const [before, after] = [bins(original), bins(decoded)];
-  const steps = after.flatMap(({ left, right, share }) => [
-    { at: left, share },
-    { at: right, share },
-  ]);
+  const before = outline(original.from, original.to, original.counts);
+  const after = outline(decoded.from, decoded.to, decoded.counts);
   return {
     label: `Histograms of the weights of ${tensor}, original and decoded, from ${formatSmall(original.from, 2)} to ${formatSmall(original.to, 2)}.`,
     options: {
@@ -68,8 +64,8 @@ function weightsChart(tensor: string, original: Histogram, decoded: Histogram): 
           stroke: "var(--line)",
           tickFormat: (value: number) => formatAxis(value),
         }),
-        Plot.rectY(before, { x1: "left", x2: "right", y: "share", fill: "var(--band)", inset: 0 }),
-        Plot.line(steps, { x: "at", y: "share", stroke: "var(--accent)", strokeWidth: 1.25 }),
+        Plot.areaY(before, { x: "at", y1: 0, y2: "share", fill: "var(--band)" }),
+        Plot.line(after, { x: "at", y: "share", stroke: "var(--accent)", strokeWidth: 1.25 }),
         Plot.ruleY([0], { stroke: "var(--muted)" }),
       ],
     },
@@ -78,13 +74,14 @@ function weightsChart(tensor: string, original: Histogram, decoded: Histogram): 
 
 const formatAxis = (value: number): string => String(Number(value.toPrecision(3))).replace("-", "−");
 
+/** Above this many, codes are an outline instead of bars. */
+const MOST_BARS = 64;
+
 function codesChart({ meaning, first, counts }: Codes): Chart {
+  const many = counts.length > MOST_BARS;
+  const [from, to] = [first - 0.5, first + counts.length - 0.5];
   const all = counts.reduce((a, b) => a + b, 0) || 1;
-  const bars = counts.map((count, i) => ({
-    left: first + i - 0.5,
-    right: first + i + 0.5,
-    share: count / all,
-  }));
+  const bars = counts.map((count, i) => ({ left: from + i, right: from + i + 1, share: count / all }));
   return {
     label: `How often each code is used: ${counts.length} codes, ${meaning}.`,
     options: {
@@ -94,8 +91,9 @@ function codesChart({ meaning, first, counts }: Codes): Chart {
       marginRight: 8,
       marginBottom: 24,
       marginLeft: 8,
-      x: { type: "linear", domain: [first - 0.5, first + counts.length - 0.5] },
-      y: { axis: null },
+      x: { type: "linear", domain: [from, to] },
+      // A codebook's first entry, all near zero, may be used more than all others together.
+      y: { type: many ? "sqrt" : "linear", axis: null },
       marks: [
         Plot.axisX({
           ticks: counts.length <= 16 ? bars.map((_, i) => first + i) : 6,
@@ -105,13 +103,9 @@ function codesChart({ meaning, first, counts }: Codes): Chart {
           fill: "var(--muted)",
           stroke: "var(--line)",
         }),
-        Plot.rectY(bars, {
-          x1: "left",
-          x2: "right",
-          y: "share",
-          fill: "var(--accent)",
-          inset: counts.length > 64 ? 0 : 0.5,
-        }),
+        many
+          ? Plot.areaY(outline(from, to, counts), { x: "at", y1: 0, y2: "share", fill: "var(--accent)" })
+          : Plot.rectY(bars, { x1: "left", x2: "right", y: "share", fill: "var(--accent)", inset: 0.5 }),
         Plot.ruleY([0], { stroke: "var(--muted)" }),
       ],
     },
@@ -127,7 +121,8 @@ function usage({ meaning, counts }: Codes): string {
     (sum, count) => (count === 0 ? sum : sum - (count / all) * Math.log2(count / all)),
     0,
   );
-  return `${meaning}: ${used} of ${counts.length} used, ${entropy.toFixed(2)} bits of information in ${Math.log2(counts.length).toFixed(counts.length === 2 ** Math.round(Math.log2(counts.length)) ? 0 : 2)}`;
+  const bits = Math.log2(counts.length);
+  return `${meaning}: ${used} of ${counts.length} used, ${entropy.toFixed(2)} of ${bits.toFixed(Number.isInteger(bits) ? 0 : 2)} bits are information`;
 }
 
 function outside({ original: { counts, below = 0, above = 0, from, to } }: Distribution): Markup | false {

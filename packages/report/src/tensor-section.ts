@@ -73,9 +73,10 @@ const selector = (measured: readonly Standing[], first: number): Markup =>
       html`<label><input type="radio" name="map" value="${i}"${i === first && html` checked`}><span>${isolated(label)}</span></label>`,
   )}</fieldset>`;
 
-function legend({ thresholds }: HeatScale, candidates: readonly Candidate[]): Markup {
+function legend({ thresholds, exact }: HeatScale, candidates: readonly Candidate[]): Markup {
+  const left = new Set(exact);
   const any = (test: (sqnr: number) => boolean): boolean =>
-    candidates.some(({ tensors = [] }) => tensors.some(({ sqnr }) => test(sqnr)));
+    candidates.some(({ tensors = [] }) => tensors.some(({ name, sqnr }) => !left.has(name) && test(sqnr)));
   const steps: [string, Content][] = Array.from({ length: thresholds.length + 1 }, (_, i) => [
     String(i),
     i === 0 ? (thresholds.length === 0 ? "all" : `below ${thresholds[0]}`) : `from ${thresholds[i - 1]}`,
