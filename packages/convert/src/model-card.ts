@@ -27,7 +27,7 @@ export function readModelCard(bytes: Uint8Array | undefined): ModelCard {
   if (text.length > MAX_CHARACTERS)
     return { entries: EMPTY, warning: "README.md: its front matter is too long." };
   try {
-    const value: unknown = parse(text, { version: "1.1", mapAsMap: true, logLevel: "silent" });
+    const value: unknown = parse(text, { version: "1.1", mapAsMap: true, logLevel: "error" });
     return { entries: value instanceof Map ? new Map([...value].map(([k, v]) => [String(k), v])) : EMPTY };
   } catch (thrown) {
     const [why] = (thrown as Error).message.split("\n");
