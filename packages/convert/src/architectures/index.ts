@@ -1,5 +1,5 @@
 import type { Architecture } from "@fewbit/core";
-import { bert } from "./bert.js";
+import { bert, distilBert, roberta } from "./bert.js";
 import { gemma2, gemma3 } from "./gemma.js";
 import { gptOss } from "./gpt-oss.js";
 import { gpt2 } from "./gpt2.js";
@@ -26,4 +26,6 @@ export const architectures: readonly Architecture[] = [
   olmo2,
   gptOss,
   bert,
+  roberta,
+  distilBert,
 ];

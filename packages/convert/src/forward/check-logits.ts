@@ -3,7 +3,7 @@ import { type Checkpoint, readRequired } from "../checkpoint.js";
 import { readConfig } from "../config.js";
 import { countWeights } from "../model-id.js";
 import type { Batch } from "./batch.js";
-import { canForward, forward } from "./forward.js";
+import { forward, forwardGives } from "./forward.js";
 import type { LogitsInput, LogitsStep } from "./logits-task.js";
 
 /** Plain English, which every tokenizer has pieces for. */
@@ -20,14 +20,15 @@ const LIMIT = 150e6;
  * which alone moves logits by some ten-thousandths of it.
  */
 const TOLERANCE = 2e-3;
-/** With weights in MXFP4, whose products llama.cpp computes with inputs of 8 bits. */
-const TOLERANCE_MXFP4 = 5e-2;
 
 export interface LogitsRequest {
   readonly checkpoint: Checkpoint;
   /** Brings the architecture. */
   readonly registry: Registry;
-  /** Path of the GGUF file that was made of the checkpoint, with matrices in F32. */
+  /**
+   * Path of the GGUF file that was made of the checkpoint, with all its matrices in F32: llama.cpp multiplies others
+   * with inputs that it rounds first.
+   */
   readonly path: string;
   readonly engine: Engine;
   /** Reads the checkpoint's weights. */
@@ -43,6 +44,8 @@ export interface LogitsRequest {
 export type LogitsCheck =
   | {
       readonly checked: true;
+      /** Of models that make vectors and no logits: what enters their last layer. */
+      readonly compared: "logits" | "vectors";
       /** Whether the difference is no more than what rounding makes. */
       readonly agrees: boolean;
       readonly texts: number;
@@ -59,7 +62,7 @@ export type LogitsCheck =
 
 /**
  * Compares the logits that an engine computes from a converted file with those of an independent computation from the
- * checkpoint itself, after every token of a few texts.
+ * checkpoint itself, after every token of a few texts. Of encoders, the vectors that enter their last layer.
  *
  * @throws `E_CHECKPOINT`; `E_MODEL_MISMATCH` where the vocabularies differ; `E_LOGITS` where the file puts out NaN or
  *   infinity; what the engine throws
@@ -70,7 +73,8 @@ export async function checkLogits(request: LogitsRequest): Promise<LogitsCheck> 
   const settings = await readRequired(files, "config.json");
   const bare = readConfig(settings, files.path("config.json"));
   const [className = ""] = bare.strings("architectures");
-  if (!canForward(bare))
+  const compared = forwardGives(bare);
+  if (compared === undefined)
     return { checked: false, reason: `There is no independent computation of ${className}.` };
   const weights = countWeights(model.tensors).total;
   if (weights > limit)
@@ -81,12 +85,14 @@ export async function checkLogits(request: LogitsRequest): Promise<LogitsCheck> 
 
   const { value: architecture } = request.registry.architecture(className);
   const config = readConfig(settings, files.path("config.json"), architecture.defaults);
-  const theirs = await logitsOfFile(request);
+  const theirs = await valuesOfFile(
+    request,
+    compared === "logits" ? undefined : `blk.${config.layers - 1}.attn_q.weight`,
+  );
   try {
     const prompts = theirs.map(({ tokens }) => tokens);
     const ours = await forward({ model, config, read: request.read, prompts });
-    const packed = model.tensors.some(({ name }) => name.endsWith("_blocks"));
-    return compare(ours, theirs, request.path, packed ? TOLERANCE_MXFP4 : TOLERANCE);
+    return compare(ours, theirs, request.path, compared);
   } catch (thrown) {
     if (!isFewbitError(thrown, "E_ARCHITECTURE")) throw thrown;
     return { checked: false, reason: thrown.message };
@@ -95,22 +101,35 @@ export async function checkLogits(request: LogitsRequest): Promise<LogitsCheck> 
 
 const millions = (count: number): string => `${Math.round(count / 1e6)} million`;
 
-async function logitsOfFile({ engine, path, texts = TEXTS, signal }: LogitsRequest): Promise<LogitsStep[]> {
+async function valuesOfFile(
+  { engine, path, texts = TEXTS, signal }: LogitsRequest,
+  inputsOf: string | undefined,
+): Promise<LogitsStep[]> {
   const task = { url: new URL("./logits-task.js", import.meta.url).href };
-  const input: LogitsInput = { path, texts, longest: LONGEST };
+  const input: LogitsInput = {
+    path,
+    texts,
+    longest: LONGEST,
+    ...(inputsOf === undefined ? {} : { inputsOf }),
+  };
   const steps: LogitsStep[] = [];
   for await (const step of engine.run<LogitsStep>(task, input, signal === undefined ? {} : { signal }))
     steps.push(step);
   return steps;
 }
 
-function compare(ours: Batch, theirs: readonly LogitsStep[], path: string, tolerance: number): LogitsCheck {
+function compare(
+  ours: Batch,
+  theirs: readonly LogitsStep[],
+  path: string,
+  compared: "logits" | "vectors",
+): LogitsCheck {
   const tokens = theirs.reduce((sum, step) => sum + step.tokens.length, 0);
-  const count = theirs.reduce((sum, step) => sum + step.logits.length, 0);
+  const count = theirs.reduce((sum, step) => sum + step.values.length, 0);
   if (count !== ours.values.length)
     throw new FewbitError(
       "E_MODEL_MISMATCH",
-      `The file has logits for ${count / tokens} tokens; the checkpoint has ${ours.width}.`,
+      `After each token the file gives ${count / tokens} numbers; the checkpoint gives ${ours.width}.`,
       { file: path },
       "Convert the checkpoint again.",
     );
@@ -119,17 +138,17 @@ function compare(ours: Batch, theirs: readonly LogitsStep[], path: string, toler
   let squares = 0;
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
-  for (const { logits } of theirs)
-    for (const logit of logits) {
-      if (!Number.isFinite(logit))
+  for (const { values } of theirs)
+    for (const value of values) {
+      if (!Number.isFinite(value))
         throw new FewbitError(
           "E_LOGITS",
-          `The converted file puts out ${logit}.`,
+          `The converted file puts out ${value}.`,
           { file: path },
           "Check the checkpoint for weights that are not finite.",
         );
       const own = ours.values[at++]!;
-      const difference = Math.abs(own - logit);
+      const difference = Math.abs(own - value);
       max = Math.max(max, difference);
       squares += difference ** 2;
       lowest = Math.min(lowest, own);
@@ -138,7 +157,8 @@ function compare(ours: Batch, theirs: readonly LogitsStep[], path: string, toler
   const maxRelative = max === 0 ? 0 : max / (highest - lowest);
   return {
     checked: true,
-    agrees: maxRelative <= tolerance,
+    compared,
+    agrees: maxRelative <= TOLERANCE,
     texts: theirs.length,
     tokens,
     max,

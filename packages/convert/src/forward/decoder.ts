@@ -1,4 +1,5 @@
 import { type Batch, emptyBatch, map, type Text, vectorOf } from "./batch.js";
+import { embed } from "./embedding.js";
 import { linear } from "./linear.js";
 import type { Weights } from "./weights.js";
 
@@ -45,22 +46,4 @@ export async function decode(
     for (let token = 0; token < x.tokens; token++) vectorOf(logits, token).set(vectorOf(part, token), first);
   }
   return softcap === undefined ? logits : map(logits, (value) => softcap * Math.tanh(value / softcap));
-}
-
-/** The texts side by side, with the embedding of each token. */
-export async function embed(
-  w: Weights,
-  name: string,
-  prompts: readonly ArrayLike<number>[],
-): Promise<{ readonly batch: Batch; readonly texts: readonly Text[] }> {
-  const texts: Text[] = [];
-  let tokens = 0;
-  for (const prompt of prompts) {
-    texts.push({ first: tokens, tokens: prompt.length });
-    tokens += prompt.length;
-  }
-  const batch = emptyBatch(tokens, w.shape(name)[1]!);
-  for (const [i, token] of prompts.flatMap((prompt) => Array.from(prompt)).entries())
-    vectorOf(batch, i).set((await w.matrix(name, token, 1)).values);
-  return { batch, texts };
 }

@@ -1,6 +1,7 @@
 import { type Config, FewbitError, type Model, type ReadStored } from "@fewbit/core";
 import type { Batch } from "./batch.js";
 import { type Decoder, decode } from "./decoder.js";
+import { bert, distilBert, encode, roberta } from "./families/bert.js";
 import { gemma2, gemma3 } from "./families/gemma.js";
 import { gptOss } from "./families/gpt-oss.js";
 import { gpt2 } from "./families/gpt2.js";
@@ -10,10 +11,10 @@ import { phi3 } from "./families/phi3.js";
 import { starcoder2 } from "./families/starcoder2.js";
 import { type Weights, weightsOf } from "./weights.js";
 
-type Family = (w: Weights, config: Config, longest: number) => Decoder;
+type DecoderFamily = (w: Weights, config: Config, longest: number) => Decoder;
 
 /** By the class that config.json names under `architectures`. */
-const families: ReadonlyMap<string, Family> = new Map([
+const decoders: ReadonlyMap<string, DecoderFamily> = new Map([
   ["LlamaForCausalLM", llama],
   ["MistralForCausalLM", llama],
   ["MixtralForCausalLM", llama],
@@ -31,8 +32,23 @@ const families: ReadonlyMap<string, Family> = new Map([
   ["GptOssForCausalLM", gptOss],
 ]);
 
-/** Whether `forward` can compute a model of this config. */
-export const canForward = (config: Config): boolean => families.has(architectureOf(config));
+/** As above, of those that make vectors. */
+const encoders: ReadonlyMap<string, typeof bert> = new Map([
+  ["BertModel", bert],
+  ["BertForMaskedLM", bert],
+  ["RobertaModel", roberta],
+  ["RobertaForMaskedLM", roberta],
+  ["XLMRobertaModel", roberta],
+  ["XLMRobertaForMaskedLM", roberta],
+  ["DistilBertModel", distilBert],
+  ["DistilBertForMaskedLM", distilBert],
+]);
+
+/** What `forward` computes of a model with this config: nothing where it does not know the architecture. */
+export function forwardGives(config: Config): "logits" | "vectors" | undefined {
+  const name = architectureOf(config);
+  return decoders.has(name) ? "logits" : encoders.has(name) ? "vectors" : undefined;
+}
 
 const architectureOf = (config: Config): string => config.strings("architectures")[0] ?? "";
 
@@ -48,24 +64,27 @@ export interface ForwardRequest {
 
 /**
  * What the model says after each token of each prompt, one prompt after another: logits, computed from the checkpoint by
- * the rules of the transformers library in double precision, with nothing of the conversion in between.
+ * the rules of the transformers library in double precision, with nothing of the conversion in between. Of an encoder,
+ * the vectors that enter its last layer.
  *
  * Plain and slow: for small models.
  *
- * @throws `E_ARCHITECTURE` where `canForward` is false; `E_CHECKPOINT` where a tensor is missing
+ * @throws `E_ARCHITECTURE` where `forwardGives` nothing; `E_CHECKPOINT` where a tensor is missing
  */
 export async function forward({ model, config, read, prompts }: ForwardRequest): Promise<Batch> {
-  const family = families.get(architectureOf(config));
-  if (family === undefined)
-    throw new FewbitError(
-      "E_ARCHITECTURE",
-      `There is no independent computation for ${architectureOf(config) || "a model without a named architecture"}.`,
-      { key: "architectures" },
-      "Leave the check of the logits out.",
-    );
+  const name = architectureOf(config);
   const weights = weightsOf(model, read, prefixedBy(model));
+  const decoder = decoders.get(name);
   const longest = Math.max(...prompts.map((prompt) => prompt.length));
-  return decode(weights, family(weights, config, longest), prompts);
+  if (decoder !== undefined) return decode(weights, decoder(weights, config, longest), prompts);
+  const encoder = encoders.get(name);
+  if (encoder !== undefined) return encode(weights, encoder(config), prompts);
+  throw new FewbitError(
+    "E_ARCHITECTURE",
+    `There is no independent computation of ${name || "a model without a named architecture"}.`,
+    { key: "architectures" },
+    "Leave the check of the logits out.",
+  );
 }
 
 /** Models that see as well keep what reads and writes text under a name of its own. */

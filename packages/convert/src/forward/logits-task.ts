@@ -1,5 +1,5 @@
 // Runs in the engine's process: what the converted file says after each token of some texts.
-import type { EngineTask } from "@fewbit/core";
+import type { EngineModel, EngineTask } from "@fewbit/core";
 
 export interface LogitsInput {
   /** Path of the converted file. */
@@ -7,27 +7,50 @@ export interface LogitsInput {
   readonly texts: readonly string[];
   /** Tokens of a text at most. */
   readonly longest: number;
+  /** A weight whose inputs are wanted instead of logits. */
+  readonly inputsOf?: string;
 }
 
 /** One text. */
 export interface LogitsStep {
   readonly engine: string;
   readonly tokens: Int32Array;
-  /** A row of the vocabulary's size for each token. */
-  readonly logits: Float32Array;
+  /** Logits of each token, or the input vectors. */
+  readonly values: Float32Array;
 }
 
-const task: EngineTask<LogitsInput, LogitsStep> = function* (host, { path, texts, longest }) {
+const task: EngineTask<LogitsInput, LogitsStep> = function* (host, { path, texts, longest, inputsOf }) {
   const model = host.load(path);
-  const context = model.context({ size: longest });
   for (const text of texts) {
     const tokens = model.tokenize(text, true, false).slice(0, longest);
-    context.clear();
-    context.decode({ tokens, logits: new Uint8Array(tokens.length).fill(1) });
-    const logits = new Float32Array(tokens.length * model.vocabulary);
-    for (let i = 0; i < tokens.length; i++) logits.set(context.logits(i), i * model.vocabulary);
-    yield { engine: host.version, tokens, logits };
+    const values = inputsOf === undefined ? logits(model, tokens) : inputs(model, tokens, inputsOf);
+    yield { engine: host.version, tokens, values };
   }
 };
+
+function logits(model: EngineModel, tokens: Int32Array): Float32Array {
+  const context = model.context({ size: tokens.length });
+  context.decode({ tokens, logits: new Uint8Array(tokens.length).fill(1) });
+  const values = new Float32Array(tokens.length * model.vocabulary);
+  for (let i = 0; i < tokens.length; i++) values.set(context.logits(i), i * model.vocabulary);
+  context.close();
+  return values;
+}
+
+function inputs(model: EngineModel, tokens: Int32Array, weight: string): Float32Array {
+  let values = new Float32Array(0);
+  const context = model.context({
+    size: tokens.length,
+    observe: {
+      wants: (product) => product.weight === weight,
+      see(activation) {
+        values = activation.values.slice();
+      },
+    },
+  });
+  context.decode({ tokens, logits: new Uint8Array(tokens.length).fill(1) });
+  context.close();
+  return values;
+}
 
 export default task;

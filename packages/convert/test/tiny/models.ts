@@ -898,6 +898,87 @@ const bertMasked: Tiny = {
   files: { ...wordPiece(), ...pooling(true) },
 };
 
+/** Positions 0 and 1 belong to padding. */
+const roberta: Tiny = {
+  name: "roberta",
+  config: {
+    ...bert.config,
+    architectures: ["RobertaModel"],
+    bos_token_id: 276,
+    eos_token_id: 278,
+    layer_norm_eps: 1e-5,
+    max_position_embeddings: 130,
+    model_type: "roberta",
+    pad_token_id: 1,
+    type_vocab_size: 1,
+    vocab_size: 280,
+  },
+  tensors: [
+    { name: "embeddings.position_embeddings.weight", shape: [130, HIDDEN], spread: 0.5 },
+    { name: "embeddings.token_type_embeddings.weight", shape: [1, HIDDEN], spread: 0.5 },
+    embedding("embeddings.word_embeddings.weight", 280),
+    ...bert.tensors.slice(3),
+  ],
+  files: {
+    ...byteLevel("gpt-2", {
+      tokens: ["<s>", "<pad>", "</s>", "<unk>"],
+      bos: "<s>",
+      eos: "</s>",
+      pad: "<pad>",
+      unk: "<unk>",
+    }),
+    ...pooling(false),
+  },
+};
+
+const distilBert: Tiny = {
+  name: "distilbert",
+  config: {
+    activation: "gelu",
+    architectures: ["DistilBertForMaskedLM"],
+    attention_dropout: 0.1,
+    dim: HIDDEN,
+    dropout: 0.1,
+    hidden_dim: FEED,
+    initializer_range: 0.02,
+    max_position_embeddings: 128,
+    model_type: "distilbert",
+    n_heads: HEADS,
+    n_layers: LAYERS,
+    pad_token_id: 0,
+    sinusoidal_pos_embds: false,
+    tie_weights_: true,
+    vocab_size: 97,
+  },
+  tensors: [
+    { name: "embeddings.position_embeddings.weight", shape: [128, HIDDEN], spread: 0.5 },
+    embedding("embeddings.word_embeddings.weight", 97),
+    norm("embeddings.LayerNorm.weight"),
+    bias("embeddings.LayerNorm.bias", HIDDEN),
+    ...Array.from({ length: LAYERS }, (_, i) => {
+      const p = `transformer.layer.${i}.`;
+      const both = (name: string, rows: number, columns: number): TinyTensor[] => [
+        matrix(`${p}${name}.weight`, rows, columns),
+        bias(`${p}${name}.bias`, rows),
+      ];
+      return [
+        ...["q_lin", "k_lin", "v_lin", "out_lin"].flatMap((each) =>
+          both(`attention.${each}`, HIDDEN, HIDDEN),
+        ),
+        norm(`${p}sa_layer_norm.weight`),
+        bias(`${p}sa_layer_norm.bias`, HIDDEN),
+        ...both("ffn.lin1", FEED, HIDDEN),
+        ...both("ffn.lin2", HIDDEN, FEED),
+        norm(`${p}output_layer_norm.weight`),
+        bias(`${p}output_layer_norm.bias`, HIDDEN),
+      ];
+    }).flat(),
+  ]
+    .map((tensor): TinyTensor => ({ ...tensor, name: `distilbert.${tensor.name}`, dtype: "F32" }))
+    .concat([bias("vocab_layer_norm.bias", HIDDEN), matrix("vocab_transform.weight", HIDDEN, HIDDEN)]),
+  files: wordPiece(),
+};
+
 export const models: readonly Tiny[] = [
   llama2,
   llama3,
@@ -922,4 +1003,6 @@ export const models: readonly Tiny[] = [
   gptOssPlain,
   bert,
   bertMasked,
+  roberta,
+  distilBert,
 ];
