@@ -1,0 +1,101 @@
+// The source's own tokenizer, by the library of Hugging Face: what the GGUF file's tokenizer is measured by.
+import { Tokenizer } from "@huggingface/tokenizers";
+import type { Definition } from "./definition.js";
+import { Json } from "./json.js";
+import { refuseSlowPatterns } from "./slow-patterns.js";
+
+export interface Encoder {
+  /** Token numbers, with those that texts begin and end with unless `special` is false. */
+  encode(text: string, special?: boolean): readonly number[];
+  decode(ids: readonly number[]): string;
+  /** The text as the normalizer leaves it. */
+  normalize(text: string): string;
+  /** The words that tokens never reach beyond, each byte as one character. */
+  split(text: string): readonly string[];
+  /** The tokens that words are cut into. */
+  cut(words: readonly string[]): readonly string[];
+}
+
+/** GPT-2's, which `ByteLevel` means where it says no other. */
+const WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
+
+/** @throws `E_TOKENIZER` where the library cannot work with the tokenizer */
+export function createEncoder(definition: Definition): Encoder {
+  refuseSlowPatterns(definition.root);
+  const { root, config } = definition;
+  const part = (name: string): unknown => root.get(name).value ?? null;
+  let tokenizer: Tokenizer;
+  try {
+    tokenizer = new Tokenizer(
+      {
+        added_tokens: definition.added.map(({ at, id, content, special, normalized }) => ({
+          id,
+          content,
+          special,
+          normalized,
+          lstrip: at.get("lstrip").boolean ?? false,
+          rstrip: at.get("rstrip").boolean ?? false,
+        })),
+        normalizer: part("normalizer"),
+        pre_tokenizer: exactSpaces(part("pre_tokenizer")),
+        post_processor: part("post_processor"),
+        decoder: part("decoder"),
+        model: part("model"),
+      },
+      { ...(config.value as object | undefined), clean_up_tokenization_spaces: false },
+    );
+  } catch (cause) {
+    throw refused(root, cause);
+  }
+  const guarded =
+    <In extends unknown[], Out>(call: (...input: In) => Out) =>
+    (...input: In): Out => {
+      try {
+        return call(...input);
+      } catch (cause) {
+        throw refused(root, cause);
+      }
+    };
+  return {
+    encode: guarded(
+      (text: string, special = true) => tokenizer.encode(text, { add_special_tokens: special }).ids,
+    ),
+    decode: guarded((ids: readonly number[]) => tokenizer.decode([...ids])),
+    normalize: guarded((text: string) => (tokenizer.normalizer === null ? text : tokenizer.normalizer(text))),
+    split: guarded((text: string) =>
+      tokenizer.pre_tokenizer === null ? [text] : tokenizer.pre_tokenizer(text, { section_index: 0 }),
+    ),
+    cut: guarded((words: readonly string[]) => tokenizer.model!([...words])),
+  };
+}
+
+const refused = (root: Json, cause: unknown): Error =>
+  root.error(`The tokenizer does not work: ${cause instanceof Error ? cause.message : String(cause)}.`);
+
+/**
+ * The library's `ByteLevel` takes JavaScript's `\s`, which has U+FEFF and lacks U+0085; with a `Split` before it, it
+ * takes the White_Space of the original.
+ */
+function exactSpaces(part: unknown): unknown {
+  const json = new Json(part, "");
+  const type = json.get("type").string;
+  if (type === "Sequence")
+    return {
+      ...(part as object),
+      pretokenizers: (json.get("pretokenizers").list ?? []).map(({ value }) => exactSpaces(value)),
+    };
+  // One that puts a space first as well cannot be taken apart.
+  if (
+    type !== "ByteLevel" ||
+    json.get("use_regex").boolean === false ||
+    json.get("add_prefix_space").boolean === true
+  )
+    return part;
+  return {
+    type: "Sequence",
+    pretokenizers: [
+      { type: "Split", pattern: { Regex: WORDS }, behavior: "Isolated", invert: false },
+      { ...(part as object), use_regex: false },
+    ],
+  };
+}
