@@ -1,4 +1,8 @@
 import { library } from "../../tooling/tsup.js";
 
-// The plugin that testRunner makes workers import is a file of its own.
-export default library({ index: "src/index.ts", "runner-plugin": "src/runner-plugin.ts" });
+// What testRunner and testEngine make others import are files of their own.
+export default library({
+  index: "src/index.ts",
+  "runner-plugin": "src/runner-plugin.ts",
+  "engine-task": "src/engine-task.ts",
+});

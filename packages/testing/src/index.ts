@@ -1,3 +1,4 @@
+export { type EngineTestOptions, testEngine } from "./engine.js";
 export type { TestFunction } from "./law.js";
 export { type PluginTestOptions, testPlugin } from "./plugin.js";
 export { type ReaderTestOptions, type Sample, testReader } from "./reader.js";

@@ -11,7 +11,7 @@ const KINDS = ["schemes", "readers", "writers", "resolvers", "recipes", "runners
 
 /**
  * What every plugin keeps, whatever it brings: it can be found again by its module. The contract of each scheme,
- * reader, writer and runner is a test of its own.
+ * reader, writer, runner and engine is a test of its own.
  */
 export function testPlugin(plugin: Plugin, { test }: PluginTestOptions): void {
   const law = (name: string, run: () => void | Promise<void>) =>
