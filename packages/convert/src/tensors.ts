@@ -53,6 +53,7 @@ export function mapTensors(model: Model, architecture: Architecture, config: Con
   const missing: string[] = [];
   /** What several optional rules could make, by its name: the tensors of the first. */
   const alternatives = new Map<string, readonly string[]>();
+  const begun = new Set<string>();
   const made: (MappedTensor & { readonly order: number })[] = [];
   const rules = architecture.tensors(config);
   const ruled = new Map<string, number>();
@@ -66,6 +67,7 @@ export function mapTensors(model: Model, architecture: Architecture, config: Con
       if (ruled.get(rule.to)! > 1 && !alternatives.has(name)) alternatives.set(name, names);
       continue;
     }
+    begun.add(name);
     if (present.length < names.length) {
       missing.push(...names.filter((name) => !found.has(name)));
       continue;
@@ -76,7 +78,7 @@ export function mapTensors(model: Model, architecture: Architecture, config: Con
     // What is packed comes before all that the converter computes with.
     made.push({ name, view, order: view.dtype === "MXFP4" ? order - found.size : order });
   }
-  for (const { name } of made) alternatives.delete(name);
+  for (const name of begun) alternatives.delete(name);
   refuseMissing([...missing, ...[...alternatives.values()].flat()], config, found);
   refuseLeftOver(found, used, architecture);
   refuseTwice(made);
