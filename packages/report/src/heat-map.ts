@@ -71,7 +71,8 @@ export function heatMap(
   const labels = roles.map((role) => shorten(role, 18));
   const marginLeft = Math.ceil(Math.max(...labels.map((label) => textWidth(label, 12)))) + 10;
   const columns = Math.max(layers, 1);
-  const width = Math.min(54, Math.max(9, 680 / columns));
+  // Whole pixels: sharp edges, and short numbers.
+  const width = Math.min(54, Math.max(9, Math.floor(680 / columns)));
   const exact = new Set(scale.exact);
   const rows = new Map(roles.map((role, i) => [role, i]));
   const cells = tensors
@@ -137,7 +138,8 @@ export function heatMap(
             x1: "x1",
             x2: "x2",
             y: "row",
-            inset: 0.75,
+            insetRight: 1,
+            insetBottom: 1,
             fill: `var(--heat-${kind})`,
             className: "cell",
           }),

@@ -15,6 +15,9 @@ import { verdict } from "./verdict.js";
 /** What a page of ours says it was made by, within its first kilobyte: such a file may be replaced. */
 export const GENERATOR = "fewbit report";
 
+/** Transpilers that keep the names of functions, as tsx does, wrap functions in a call of this. */
+const KEPT_NAMES = "const __name=(f)=>f;";
+
 const WIDE = 1000;
 /** What a section has room for on a phone of 360 px. */
 const NARROW = 316;
@@ -29,7 +32,7 @@ export async function renderReport(report: ReportData): Promise<string> {
   const title = data.title ?? `Quantized versions of ${data.reference.name}`;
   const tensors = tensorSection(facts);
   const style = styleSheet(tensors?.classes ?? 1);
-  const script = `"use strict";(${behaviour.toString()})();`;
+  const script = `"use strict";${KEPT_NAMES}(${behaviour.toString()})();`;
   const policy = [
     "default-src 'none'",
     `style-src 'sha256-${await hashOf(style)}'`,
