@@ -1,6 +1,6 @@
 // Names of files come from a repository that anybody may have made: they are used as paths here only after these rules.
 
-/** Parts between slashes, none of which leads elsewhere. Bytes as the hub has them; see `isSafeName` for disks. */
+/** Parts between slashes, none of which leads elsewhere. Bytes as the hub has them; see `refusedName` for disks. */
 export const isPlainPath = (path: string): boolean =>
   path.length <= 1024 &&
   path.split("/").every((part) => part !== "" && part !== "." && part !== "..") &&
