@@ -1,4 +1,11 @@
-import type { Locator, MetadataEntry, Model, Registry, TensorInfo } from "@fewbit/core";
+import {
+  FewbitError,
+  type Locator,
+  type MetadataEntry,
+  type Model,
+  type Registry,
+  type TensorInfo,
+} from "@fewbit/core";
 import { type Checkpoint, readRequired } from "./checkpoint.js";
 import { commonMetadata } from "./common-metadata.js";
 import { readConfig } from "./config.js";
@@ -8,6 +15,7 @@ import { countWeights } from "./model-id.js";
 import { fileTypeOf, storedOuttype } from "./outtype.js";
 import { poolingMetadata } from "./pooling.js";
 import { type MappedTensor, mapTensors } from "./tensors.js";
+import { tokenizerMetadata } from "./tokenizer/index.js";
 
 /** ggml's version of the quantized types' layouts. */
 const QUANTIZATION_VERSION = 2;
@@ -28,7 +36,7 @@ export interface ConvertOptions {
 export async function convert(
   checkpoint: Checkpoint,
   registry: Registry,
-  _options: ConvertOptions = {},
+  options: ConvertOptions = {},
 ): Promise<Model> {
   const { files, model, name } = checkpoint;
   const settings = await readRequired(files, "config.json");
@@ -45,6 +53,8 @@ export async function convert(
   const draft = layOut(model, mapped);
   const fileType = fileTypeOf(draft, storedOuttype(draft));
   const common = commonMetadata(architecture.id, config, fileType);
+  const tokenizer = await tokenizerMetadata(files, config, { ...options, architecture: architecture.id });
+  refuseVocabulary(draft, tokenizer.vocabulary, path);
   return {
     ...draft,
     metadata: overwriting([
@@ -60,9 +70,26 @@ export async function convert(
       ...(architecture.metadata?.(config, common) ?? common),
       ...(await poolingMetadata(files, architecture.id)),
       { key: "general.quantization_version", type: "u32", value: QUANTIZATION_VERSION },
+      ...(architecture.tokenizer?.(config, tokenizer.entries) ?? tokenizer.entries),
     ]),
-    warnings: [...model.warnings, ...(card.warning === undefined ? [] : [card.warning])],
+    warnings: [
+      ...model.warnings,
+      ...(card.warning === undefined ? [] : [card.warning]),
+      ...tokenizer.warnings,
+    ],
   };
+}
+
+/** Programs that run the file look up each token's row. */
+function refuseVocabulary({ tensors }: Model, tokens: number, file: string): void {
+  const rows = tensors.find(({ name }) => name === "token_embd.weight")?.shape[0];
+  if (rows === undefined || rows === tokens) return;
+  throw new FewbitError(
+    "E_CHECKPOINT",
+    `The tokenizer has ${tokens} tokens and the model embeddings for ${rows}.`,
+    { file, key: "vocab_size" },
+    "The tokenizer belongs to another model: download all files from the same place.",
+  );
 }
 
 /** Computed tensors have an entry of their own among the files, so that a job carries no more than it needs. */
