@@ -1,4 +1,4 @@
-import { type Architecture, float32, type TensorRule } from "@fewbit/core";
+import { type Architecture, type Config, float32, type TensorRule } from "@fewbit/core";
 import { Entries } from "../common-metadata.js";
 import {
   attentionTensors,
@@ -10,6 +10,7 @@ import {
 } from "../transformer.js";
 import { fileTypeIn, merge } from "./entries.js";
 import { attentionNorms, ofLayer } from "./rules.js";
+import { slidingLayers } from "./sliding-window.js";
 
 /** Its checkpoints keep the weights of norms as differences from one. */
 const fromOne = (each: TensorRule): TensorRule =>
@@ -32,6 +33,21 @@ const withoutPrefix: NonNullable<Architecture["tokenizer"]> = (_, entries) =>
   entries.some(({ key, value }) => key === "tokenizer.ggml.model" && value === "llama")
     ? merge(entries, [{ key: "tokenizer.ggml.add_space_prefix", type: "bool", value: false }])
     : entries;
+
+/**
+ * What attention scores are divided by is no setting of GGUF: llama.cpp takes the root of a head's size, and in the
+ * largest model of a family, which it knows by its layers, that of the channels of a head.
+ */
+function checkScale(config: Config, { hidden, heads, head }: Sizes, largest: number): void {
+  const wanted = config.number("query_pre_attn_scalar", 256);
+  const taken = config.layers === largest ? Math.floor(hidden / heads) : head;
+  if (wanted !== taken)
+    throw config.error(
+      "query_pre_attn_scalar",
+      `The model divides attention scores by the root of ${wanted}; llama.cpp would by that of ${taken}.`,
+      "llama.cpp cannot run such a model rightly: convert another one of the family.",
+    );
+}
 
 export const gemma2: Architecture = {
   id: "gemma2",
@@ -63,14 +79,19 @@ export const gemma2: Architecture = {
         .add("attn_logit_softcapping", "f32", config.number("attn_logit_softcapping"))
         .add("final_logit_softcapping", "f32", config.number("final_logit_softcapping"))
         .add("attention.sliding_window", "u32", config.integer("sliding_window")).list,
+      ...slidingLayers("gemma2", config, 2),
     ];
   },
   tensors(config) {
     const sizes = sizesOf(config);
+    checkScale(config, sizes, 46);
     return gemmaTensors(outerTensors(config, sizes), sizes).map(fromOne);
   },
   tokenizer: withoutPrefix,
 };
+
+/** All but the last of so many layers slide. */
+const PERIOD = 6;
 
 export const gemma3: Architecture = {
   id: "gemma3",
@@ -95,9 +116,10 @@ export const gemma3: Architecture = {
     const added = new Entries("gemma3");
     if (config.has("final_logit_softcapping"))
       added.add("final_logit_softcapping", "f32", config.number("final_logit_softcapping"));
-    if (config.integer("sliding_window_pattern", 6) !== 1)
-      added.add("attention.sliding_window", "u32", config.integer("sliding_window"));
-    return [...common, ...added.list];
+    // Without a window no layer slides.
+    if (config.integer("sliding_window_pattern", PERIOD) === 1) return [...common, ...added.list];
+    added.add("attention.sliding_window", "u32", config.integer("sliding_window"));
+    return [...common, ...added.list, ...slidingLayers("gemma3", config, PERIOD)];
   },
   // Models that see as well keep the text part under a name of its own.
   rename: (name) =>
@@ -111,6 +133,7 @@ export const gemma3: Architecture = {
         "The model bends its attention scores, which llama.cpp does not do in this family.",
       );
     const sizes = sizesOf(config);
+    checkScale(config, sizes, 62);
     return [...gemmaTensors(outerTensors(config, sizes), sizes), ...attentionNorms(sizes.head)].map(fromOne);
   },
   tokenizer: withoutPrefix,

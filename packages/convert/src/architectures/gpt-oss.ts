@@ -11,6 +11,7 @@ import {
 import { Entries } from "../common-metadata.js";
 import { attentionTensors, LAYER, outerTensors, sizesOf } from "../transformer.js";
 import { ofLayer } from "./rules.js";
+import { slidingLayers } from "./sliding-window.js";
 
 /** gpt-oss: experts in MXFP4, whose bits are kept, with gate and up taking turns row by row. */
 export const gptOss: Architecture = {
@@ -23,6 +24,7 @@ export const gptOss: Architecture = {
     ...new Entries("gpt-oss")
       .add("attention.sliding_window", "u32", config.integer("sliding_window"))
       .add("expert_feed_forward_length", "u32", config.integer("intermediate_size")).list,
+    ...slidingLayers("gpt-oss", config, 2),
   ],
   tensors(config) {
     const sizes = sizesOf(config);

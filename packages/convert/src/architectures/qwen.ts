@@ -3,15 +3,21 @@ import { Entries } from "../common-metadata.js";
 import { attentionTensors, feedForwardTensors, outerTensors, sizesOf } from "../transformer.js";
 import { attentionNorms, gatedExperts, normsBefore, ofLayer } from "./rules.js";
 
+/** Models for embeddings are stored without the head that guesses words, and without "model." before all names. */
+const withModel = (name: string): string => name.replace(/^(embed_tokens|layers|norm)\./, "model.$&");
+const mayLackOutput = (each: TensorRule): TensorRule =>
+  each.to === "output.weight" ? { ...each, optional: true } : each;
+
 export const qwen2: Architecture = {
   id: "qwen2",
   summary: "Qwen 1.5, 2 and 2.5",
-  classes: ["Qwen2ForCausalLM"],
+  classes: ["Qwen2ForCausalLM", "Qwen2Model"],
   defaults: { rms_norm_eps: 1e-6, max_position_embeddings: 32768 },
+  rename: withModel,
   tensors(config) {
     const sizes = sizesOf(config);
     return [
-      ...outerTensors(config, sizes),
+      ...outerTensors(config, sizes).map(mayLackOutput),
       ...normsBefore(sizes),
       ...attentionTensors(sizes),
       ...feedForwardTensors(sizes, sizes.feedForward),
@@ -22,12 +28,13 @@ export const qwen2: Architecture = {
 export const qwen3: Architecture = {
   id: "qwen3",
   summary: "Qwen 3",
-  classes: ["Qwen3ForCausalLM"],
+  classes: ["Qwen3ForCausalLM", "Qwen3Model"],
   defaults: { rms_norm_eps: 1e-6, max_position_embeddings: 32768, head_dim: 128 },
+  rename: withModel,
   tensors(config) {
     const sizes = sizesOf(config);
     return [
-      ...outerTensors(config, sizes),
+      ...outerTensors(config, sizes).map(mayLackOutput),
       ...normsBefore(sizes),
       ...attentionTensors(sizes),
       ...attentionNorms(sizes.head),

@@ -19,8 +19,10 @@ const decoders: ReadonlyMap<string, DecoderFamily> = new Map([
   ["MistralForCausalLM", llama],
   ["MixtralForCausalLM", llama],
   ["Qwen2ForCausalLM", llama],
+  ["Qwen2Model", llama],
   ["Qwen2MoeForCausalLM", llama],
   ["Qwen3ForCausalLM", llama],
+  ["Qwen3Model", llama],
   ["Qwen3MoeForCausalLM", llama],
   ["Gemma2ForCausalLM", gemma2],
   ["Gemma3ForCausalLM", gemma3],
@@ -87,11 +89,12 @@ export async function forward({ model, config, read, prompts }: ForwardRequest):
   );
 }
 
-/** Models that see as well keep what reads and writes text under a name of its own. */
+/** Models that see as well keep what reads and writes text under a name of its own; those for embeddings under none. */
 function prefixedBy(model: Model): (name: string) => string {
   const names = new Set(model.tensors.map(({ name }) => name));
   if (names.has("language_model.model.embed_tokens.weight")) return (name) => `language_model.${name}`;
   if (names.has("model.language_model.embed_tokens.weight"))
     return (name) => name.replace(/^model\./, "model.language_model.");
+  if (names.has("embed_tokens.weight")) return (name) => name.replace(/^model\./, "");
   return (name) => name;
 }

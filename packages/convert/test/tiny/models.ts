@@ -979,12 +979,36 @@ const distilBert: Tiny = {
   files: wordPiece(),
 };
 
+/** As models for embeddings are stored. */
+const qwen3Embedding: Tiny = {
+  ...qwen3,
+  name: "qwen3-embedding",
+  config: { ...qwen3.config, architectures: ["Qwen3Model"], tie_word_embeddings: false },
+  tensors: qwen3.tensors.map((tensor) => ({ ...tensor, name: tensor.name.replace(/^model\./, "") })),
+  files: { ...qwen3.files, ...pooling(true) },
+};
+
+/** Which layers slide is told one by one. */
+const gemma3Layers: Tiny = {
+  ...gemma3,
+  name: "gemma-3-layers",
+  config: {
+    ...gemma3.config,
+    sliding_window_pattern: null,
+    layer_types: Array.from({ length: GEMMA3_LAYERS }, (_, i) =>
+      i % 3 === 1 ? "full_attention" : "sliding_attention",
+    ),
+  },
+};
+
+/** Models that llama.cpp runs, and its converter does not make. */
+export const variants: readonly Tiny[] = [mixtralStacked, gemma3Layers, qwen3Embedding];
+
 export const models: readonly Tiny[] = [
   llama2,
   llama3,
   mistral,
   mixtral,
-  mixtralStacked,
   qwen2,
   qwen2Moe,
   qwen3,
