@@ -1,1 +1,25 @@
-export {};
+export {
+  type Calibration,
+  type CalibrationProgress,
+  type CalibrationRequest,
+  calibrate,
+} from "./calibrate.js";
+export { mergeCollections } from "./merge.js";
+export type { Moment } from "./moments.js";
+export {
+  EntropyObserver,
+  entropyRange,
+  Histogram,
+  type HistogramData,
+  MinMaxObserver,
+  MovingAverageObserver,
+  MseObserver,
+  mseRange,
+  PercentileObserver,
+  percentileRange,
+  type Range,
+  type RangeObserver,
+} from "./observers/index.js";
+export type { TensorRange } from "./ranges.js";
+export type { CalibrationOptions } from "./settings.js";
+export { importanceStatistics, type LayerStatistics, type TensorStatistics } from "./statistics.js";
