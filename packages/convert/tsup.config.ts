@@ -1,3 +1,7 @@
 import { library } from "../../tooling/tsup.js";
 
-export default library({ index: "src/index.ts", "logits-task": "src/forward/logits-task.ts" });
+export default library({
+  index: "src/index.ts",
+  "logits-task": "src/forward/logits-task.ts",
+  "check-task": "src/check/check-task.ts",
+});

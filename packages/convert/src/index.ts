@@ -11,8 +11,21 @@ const plugin: Plugin = definePlugin({
 });
 
 export default plugin;
+export {
+  checkTokenizer,
+  type TemplateCheck,
+  type TokenDifference,
+  type TokenizerCheck,
+  type TokenizerCheckOptions,
+} from "./check/index.js";
 export type { Checkpoint, CheckpointFiles } from "./checkpoint.js";
 export { readConfig } from "./config.js";
 export { type ConvertOptions, convert } from "./convert.js";
 export { checkLogits, type LogitsCheck, type LogitsRequest } from "./forward/check-logits.js";
 export { autoOuttype, outtypeRecipe, outtypes } from "./outtype.js";
+export {
+  preTokenizerNames,
+  type TokenizerMetadata,
+  type TokenizerOptions,
+  tokenizerMetadata,
+} from "./tokenizer/index.js";

@@ -1,0 +1,7 @@
+export {
+  checkTokenizer,
+  type TemplateCheck,
+  type TokenDifference,
+  type TokenizerCheck,
+  type TokenizerCheckOptions,
+} from "./check.js";
