@@ -16,10 +16,11 @@ const encoder =
 const seesAll = (common: readonly MetadataEntry[]): MetadataEntry[] =>
   merge(common, [{ key: "bert.attention.causal", type: "bool", value: false }]);
 
-const tokenizer: NonNullable<Architecture["tokenizer"]> = (config, entries) => [
-  { key: "tokenizer.ggml.token_type_count", type: "u32", value: config.integer("type_vocab_size") },
-  ...entries,
-];
+const typeCount = (config: Config): MetadataEntry => ({
+  key: "tokenizer.ggml.token_type_count",
+  type: "u32",
+  value: config.integer("type_vocab_size"),
+});
 
 const LAYER = "encoder.layer.{bid}.";
 
@@ -56,7 +57,7 @@ export const bert: Architecture = {
     bertTensors(config, {
       shape: [config.integer("max_position_embeddings"), config.integer("hidden_size")],
     }),
-  tokenizer,
+  tokenizer: (config, entries) => [typeCount(config), ...entries],
 };
 
 /** Positions are counted from behind the one of padding, which GGUF leaves out. */
@@ -78,6 +79,7 @@ export const roberta: Architecture = {
       shape: [usedPositions(config), config.integer("hidden_size")],
       make: ([all]) => rows(all!, unusedPositions(config), (all!.shape[0] ?? 0) - unusedPositions(config)),
     }),
+  tokenizer: (config, entries) => [...entries, typeCount(config)],
 };
 
 const DISTILLED = "transformer.layer.{bid}.";

@@ -1,0 +1,39 @@
+// llama.cpp loads what comes out of a checkpoint of each architecture, and computes from it what an independent
+// computation makes of the checkpoint itself.
+import type { Engine } from "@fewbit/core";
+import { nodeIo } from "@fewbit/core/node";
+import { llama } from "@fewbit/engine-llama";
+import { afterAll, describe, expect, it } from "vitest";
+import { convert } from "../src/convert.js";
+import { checkLogits } from "../src/forward/check-logits.js";
+import { checkpointIn, registry, temporaryFolder } from "./tiny/folder.js";
+import { models, variants } from "./tiny/models.js";
+import { writtenInF32 } from "./tiny/written.js";
+
+const io = nodeIo();
+afterAll(() => io.close());
+const folder = temporaryFolder();
+
+/** The engine's process imports what is built. */
+const engine: Engine = {
+  ...llama,
+  run: (task, input, options) =>
+    llama.run({ url: task.url.replace("/src/forward/", "/dist/") }, input, options),
+};
+
+describe.each([...models, ...variants].map((tiny) => [tiny.name, tiny] as const))("%s", (name, tiny) => {
+  it("gives llama.cpp what it says by itself", async () => {
+    const checkpoint = await checkpointIn(folder, tiny);
+    const model = await convert(checkpoint, registry);
+    const path = await writtenInF32(model, folder, name);
+    const check = await checkLogits({
+      checkpoint,
+      registry,
+      path,
+      engine,
+      read: (from, offset, into) => io.read(from, offset, into),
+      texts: ["the heron and 12 other birds are on a reed in the wet sand. They sing!", "Hello"],
+    });
+    expect(check).toMatchObject({ checked: true, agrees: true, texts: 2 });
+  });
+});
