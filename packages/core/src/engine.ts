@@ -44,6 +44,7 @@ export interface EngineHost {
   load(path: string, options?: LoadOptions): EngineModel;
 }
 
+/** How a model is loaded. */
 export interface LoadOptions {
   /** Layers on the GPU, all of them when negative; 0 when absent, which keeps everything on the processor. */
   readonly gpuLayers?: number;
@@ -85,6 +86,7 @@ export interface EngineModel {
   close(): void;
 }
 
+/** What a context has room for, and how it computes. */
 export interface ContextOptions {
   /** Tokens that all sequences together may hold. */
   readonly size: number;
@@ -100,6 +102,7 @@ export interface ContextOptions {
   readonly observe?: ActivationObserver;
 }
 
+/** Watches the inputs of matrix products. */
 export interface ActivationObserver {
   /**
    * Whether the input of this weight is wanted. Asked once for each product of each micro-batch: keep it cheap. Products
@@ -143,6 +146,7 @@ export interface Activation {
   readonly run?: number;
 }
 
+/** Tokens that are computed together; arrays are as long as `tokens`. */
 export interface TokenBatch {
   readonly tokens: Int32Array;
   /** Position of each token in its sequence. Counted on from what the sequence holds when absent. */
@@ -153,6 +157,7 @@ export interface TokenBatch {
   readonly logits?: Uint8Array;
 }
 
+/** Sequences of tokens that a model has read, and the logits after them. */
 export interface EngineContext {
   readonly size: number;
   /**
