@@ -1,10 +1,12 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { createRegistry } from "@fewbit/core";
 import { openModel } from "@fewbit/core/node";
 import formatGguf from "@fewbit/format-gguf";
+import { chromium as driver } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
+import { chromium, chromiumArguments, inBrowser } from "../../../tooling/chromium.js";
 import { fewbit, runHere } from "./command-line.js";
 import { writeMatrix } from "./importance.js";
 import { temporaryFolder } from "./temporary.js";
@@ -192,6 +194,27 @@ describe("fewbit report", () => {
     const { status, stderr } = await fewbit(["report", "Q4_K_M.json", "-o", "built.html"], folder);
     expect(stderr).toBe("report: built.html\n");
     expect(status).toBe(0);
+  });
+});
+
+describe.skipIf(chromium === undefined)(inBrowser, () => {
+  test("the page of a real model opens, sorts and shows its tensors without a word on the console", async () => {
+    expect((await here("report", ...types.map((type) => `${type}.json`), "-o", "open.html")).status).toBe(0);
+    const browser = await driver.launch({ executablePath: chromium!, args: [...chromiumArguments] });
+    try {
+      const page = await browser.newPage();
+      const trouble: string[] = [];
+      page.on("console", (message) => trouble.push(message.text()));
+      page.on("pageerror", (error) => trouble.push(String(error)));
+      await page.goto(pathToFileURL(join(folder, "open.html")).href);
+      await page.getByRole("columnheader", { name: "Size" }).getByRole("button").click();
+      expect(await page.locator("#candidates tbody.rows tr").first().textContent()).toContain("IQ2_XXS");
+      await page.getByText("All tensors of").click();
+      expect(await page.locator("#all tbody tr").count()).toBe(38);
+      expect(trouble).toEqual([]);
+    } finally {
+      await browser.close();
+    }
   });
 });
 

@@ -19,8 +19,9 @@ export function ladderChart(rungs: readonly Rung[], width: number): Chart {
   const labels = rungs.map(({ label }) => shorten(label, width < 500 ? 12 : 24));
   const marginLeft = Math.max(...labels.map((label) => textWidth(label, 12))) + 12;
   const [low, high] = domain(rungs);
+  // Logarithms on a linear axis: on a logarithmic one, the labels of some ticks would be left out.
   const inside = (value: number | undefined): number | undefined =>
-    value === undefined || Number.isNaN(value) ? undefined : Math.min(Math.max(value, low), high);
+    value === undefined || Number.isNaN(value) ? undefined : Math.log10(Math.min(Math.max(value, low), high));
   const rows = rungs.map(({ kld }, row) => {
     const { mean, median, max, p99, p999, p90, p10, p1, min } = kld;
     return {
@@ -39,7 +40,7 @@ export function ladderChart(rungs: readonly Rung[], width: number): Chart {
   type Row = (typeof rows)[number];
   const having = (...keys: (keyof Row)[]): Row[] =>
     rows.filter((row) => keys.every((key) => row[key] !== undefined));
-  const ticks = logTicks(low, high, (width - marginLeft) / 62);
+  const ticks = logTicks(low, high, (width - marginLeft) / 62).map(Math.log10);
   const dot = (key: keyof Row, style: object) => Plot.dot(having(key), { x: key, y: "row", ...style });
   return {
     label: `Chart: percentiles of the divergence of single tokens for ${rungs.length} candidates; the table below has the same figures.`,
@@ -50,13 +51,13 @@ export function ladderChart(rungs: readonly Rung[], width: number): Chart {
       marginLeft,
       marginRight: 18,
       marginBottom: 46,
-      x: { type: "log", domain: [low, high] },
+      x: { type: "linear", domain: [Math.log10(low), Math.log10(high)] },
       y: { type: "band", domain: rows.map(({ row }) => row), padding: 0.1 },
       marks: [
         Plot.gridX({ ticks, stroke: "var(--line)", strokeOpacity: 1 }),
         Plot.axisX({
           ticks,
-          tickFormat: divergenceTick,
+          tickFormat: (power: number) => divergenceTick(10 ** power),
           tickSize: 0,
           label: "KL divergence of a token (nats, log scale)",
           labelAnchor: "center",

@@ -1,7 +1,7 @@
 import { behaviour } from "./behaviour.js";
 import type { ReportData, Text } from "./data.js";
 import { distributionSection } from "./distribution-section.js";
-import { draw } from "./drawing.js";
+import { draw, logTicks } from "./drawing.js";
 import { type Facts, factsOf } from "./facts.js";
 import { formatBytes, formatCount, formatFixed } from "./figures.js";
 import { ladderChart } from "./ladder-chart.js";
@@ -18,7 +18,7 @@ export const GENERATOR = "fewbit report";
 /** Transpilers that keep the names of functions, as tsx does, wrap functions in a call of this. */
 const KEPT_NAMES = "const __name=(f)=>f;";
 
-const WIDE = 1000;
+const WIDE = 1060;
 /** What a section has room for on a phone of 360 px. */
 const NARROW = 316;
 
@@ -111,6 +111,7 @@ function tradeSection({ standings, measure, size, best }: Facts): Markup | false
   const axes = {
     size: size === "bits" ? "bits per weight" : "size, GB",
     loss: ofText ? "mean KL divergence (nats per token, log scale)" : "SQNR of the weights, dB",
+    ticks: ofText ? (low: number, high: number) => logTicks(low, high) : decibelTicks,
     tick: ofText ? divergenceTick : (noise: number) => formatFixed(-10 * Math.log10(noise), 0),
   };
   return html`<section aria-labelledby="trade"><h2 id="trade">What size costs</h2>
@@ -122,6 +123,17 @@ function tradeSection({ standings, measure, size, best }: Facts): Markup | false
     standings.some(({ beatenBy }) => beatenBy !== undefined) &&
     html`<li>${sign("beaten")} beaten in both</li>`
   }${scaled.some(({ loss }) => loss <= 0) && html`<li>${sign("exact")} exact: below the scale</li>`}</ul></section>`;
+}
+
+/** Noise ÷ signal at round numbers of decibels. */
+function decibelTicks(low: number, high: number): number[] {
+  const [from, to] = [-10 * Math.log10(high), -10 * Math.log10(low)];
+  const step = [1, 2, 5, 10, 20, 50].find((step) => (to - from) / step <= 9) ?? 100;
+  const first = Math.ceil(from / step);
+  return Array.from(
+    { length: Math.max(0, Math.floor(to / step) - first + 1) },
+    (_, i) => 10 ** (-((first + i) * step) / 10),
+  );
 }
 
 type Sign =

@@ -1,5 +1,5 @@
 import * as Plot from "@observablehq/plot";
-import { type Chart, logTicks, textWidth } from "./drawing.js";
+import { type Chart, textWidth } from "./drawing.js";
 import { formatSmall } from "./figures.js";
 import { type Box, placeLabels } from "./labels.js";
 import { shorten } from "./markup.js";
@@ -22,6 +22,8 @@ export interface TradePoint {
 export interface TradeAxes {
   readonly size: string;
   readonly loss: string;
+  /** Losses to be marked, of a range. */
+  readonly ticks: (low: number, high: number) => readonly number[];
   /** In the unit of the axis, from the loss. */
   readonly tick: (loss: number) => string;
 }
@@ -38,19 +40,20 @@ export function tradeChart(
 ): Chart {
   const [left, right] = sizeDomain(points.map(({ size }) => size));
   const [low, high] = lossDomain(points);
+  // Logarithms are drawn on a linear axis: on a logarithmic one, the labels of some ticks would be left out.
+  const [bottom, top] = [Math.log10(low), Math.log10(high)];
+  const heightOf = (loss: number): number => Math.log10(Math.max(loss, low));
   const xScale = (size: number): number =>
     margin.left + ((size - left) / (right - left)) * (width - margin.left - margin.right);
-  const yScale = (loss: number): number =>
-    margin.top +
-    ((Math.log(high) - Math.log(loss)) / (Math.log(high) - Math.log(low))) *
-      (height - margin.top - margin.bottom);
+  const yScale = (at: number): number =>
+    margin.top + ((top - at) / (top - bottom)) * (height - margin.top - margin.bottom);
 
   const drawn = points
     .map((point) => ({
       ...point,
-      y: Math.max(point.loss, low),
-      lower: Math.max(point.loss - point.error, low),
-      upper: Math.max(point.loss + point.error, low),
+      y: heightOf(point.loss),
+      lower: heightOf(point.loss - point.error),
+      upper: heightOf(point.loss + point.error),
       text: shorten(point.label, width < 500 ? 14 : 24),
     }))
     // The most important first: they choose the places of their labels first.
@@ -106,7 +109,7 @@ export function tradeChart(
     ];
   });
 
-  const ticks = logTicks(low, high);
+  const ticks = axes.ticks(low, high).map(Math.log10);
   const title = (point: TradePoint): string => `${point.label}\n${point.detail}\n${axes.tick(point.loss)}`;
   const dots = (kind: string, some: typeof drawn, style: object) =>
     some.length === 0
@@ -124,7 +127,7 @@ export function tradeChart(
       marginBottom: margin.bottom,
       marginLeft: margin.left,
       x: { type: "linear", domain: [left, right] },
-      y: { type: "log", domain: [low, high] },
+      y: { type: "linear", domain: [bottom, top] },
       marks: [
         Plot.gridX({ ticks: width / 90, stroke: "var(--line)", strokeOpacity: 1 }),
         Plot.gridY({ ticks, stroke: "var(--line)", strokeOpacity: 1 }),
@@ -141,7 +144,7 @@ export function tradeChart(
           label: axes.loss,
           labelArrow: "none",
           tickSize: 0,
-          tickFormat: axes.tick,
+          tickFormat: (power: number) => axes.tick(10 ** power),
           fill: "var(--muted)",
         }),
         Plot.line(front, {

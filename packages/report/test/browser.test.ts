@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, chromium as driver, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chromium, chromiumArguments, inBrowser } from "../../../tooling/chromium.js";
 import type { ReportData } from "../src/data.js";
 import { renderReport } from "../src/page.js";
-import { chromium, inBrowser } from "./chromium.js";
 import { hostile, hostileReport, sample } from "./sample.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fewbit-report-"));
@@ -75,8 +75,7 @@ describe.skipIf(chromium === undefined)(inBrowser, () => {
   beforeAll(async () => {
     browser = await driver.launch({
       executablePath: chromium!,
-      // Containers run as root, where Chromium has no sandbox; the pages are our own.
-      ...(process.getuid?.() === 0 ? { args: ["--no-sandbox"] } : {}),
+      args: [...chromiumArguments],
     });
   });
   afterAll(async () => {

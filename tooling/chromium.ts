@@ -1,6 +1,7 @@
+// The browser of the tests that need one: they are skipped where there is none, and their name says so.
 import { existsSync } from "node:fs";
 
-/** Where browsers are on systems that have one. FEWBIT_CHROMIUM overrides the place. */
+/** Where it is on systems that have one. FEWBIT_CHROMIUM overrides the place. */
 const places = [
   process.env.FEWBIT_CHROMIUM,
   "/usr/bin/chromium",
@@ -10,7 +11,6 @@ const places = [
   "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
 ];
 
-/** Tests that need it are skipped where there is none. */
 export const chromium: string | undefined = places.find((place) => place !== undefined && existsSync(place));
 
 /** For the names of such tests: what the summary says of them. */
@@ -18,3 +18,6 @@ export const inBrowser =
   chromium === undefined
     ? "in a browser: SKIPPED, no Chromium found (install it, or set FEWBIT_CHROMIUM)"
     : "in a browser";
+
+/** Containers run tests as root, where Chromium has no sandbox; the pages are our own. */
+export const chromiumArguments: readonly string[] = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
