@@ -123,6 +123,26 @@ describe("a model on the hub", () => {
     expect(readFileSync(join(folder, "whole.gguf")).equals(stories)).toBe(true);
   });
 
+  test("that falls silent is no obstacle to stopping", async () => {
+    let silent = false;
+    hub.fault = (request, _, server) => {
+      silent ||= server === "cdn" && Number(/bytes=(\d+)/.exec(request.headers.range!)![1]) > 1 << 20;
+      return silent && server === "cdn";
+    };
+    environment.HF_ENDPOINT = hub.endpoint;
+    const running = start(["quantize", "hf://org/model", "--type", "Q8_0"], folder);
+    for (let i = 0; !silent; i++) {
+      if (i > 600) throw new Error("the run never began to read");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    running.child.kill("SIGINT");
+    expect(await running.ended).toMatchObject({
+      status: 130,
+      stderr: "error[E_ABORTED] Stopped by SIGINT; no output was left behind.\n",
+    });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   test("is not there, or one of several", async () => {
     expect((await run("inspect", "hf://org/other")).stderr).toBe(
       "error[E_HUB] hf://org/other: the hub answered 401: it does not accept the token in HF_TOKEN, or there is no such model. Check the address, and whether the token is still valid.\n",
@@ -208,7 +228,9 @@ describe("download", () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     running.child.kill("SIGINT");
-    expect(await running.ended).toMatchObject({ status: 130 });
+    const ended = await running.ended;
+    expect(ended.status).toBe(130);
+    expect(ended.stderr).toContain("note: what has arrived is kept; the same command goes on from there\n");
     expect(readdirSync(join(folder, "model")).sort()).toEqual([
       "README.md",
       expect.stringMatching(/^stories-BF16\.gguf\.[\da-f]{12}\.partial$/),

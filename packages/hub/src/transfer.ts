@@ -148,6 +148,13 @@ async function ask(state: State, { file, repository, signal }: Transfer): Promis
     return response;
   }
   await response.body?.cancel();
+  if (status === 416)
+    throw new FewbitError(
+      "E_HUB",
+      `the hub lists ${file.bytes} bytes, and there are no more than ${state.done}`,
+      { file: name },
+      "Try again later; should that not help, remove the .partial file.",
+    );
   if (status !== 206) throw refusal(status, name, repository.model, repository.access());
   throw new FewbitError(
     "E_HUB",

@@ -88,7 +88,11 @@ async function run(address: string, options: DownloadOptions, session: Session):
     asSteps(download(plan, folder, { force: options.force ?? false, signal: session.signal })),
     session,
     { unit: "bytes" },
-  );
+  ).catch((thrown: unknown) => {
+    if (session.signal.aborted)
+      session.note("note: what has arrived is kept; the same command goes on from there");
+    throw thrown;
+  });
   printSummary(plan, files, performance.now() - start, session);
 }
 
