@@ -44,7 +44,7 @@ export async function openForWriting(
   return {
     model: await convert({ name: folder.name, model, files: folder }, registry, options),
     converted: true,
-    stem: join(local ? dirname(dirname(config)) : cwd, folder.name.split("/").at(-1)!),
+    stem: join(local ? join(dirname(config), "..") : cwd, folder.name.split("/").at(-1)!),
     inputs: local ? [config] : [],
   };
 }

@@ -1,6 +1,9 @@
 import {
+  type Architecture,
   FewbitError,
+  isFewbitError,
   type Locator,
+  locate,
   type MetadataEntry,
   type Model,
   type Registry,
@@ -45,7 +48,7 @@ export async function convert(
   const [className] = bare.strings("architectures");
   if (className === undefined)
     throw bare.error("architectures", "config.json does not say which architecture the model has.");
-  const { value: architecture } = registry.architecture(className);
+  const architecture = architectureOf(className, registry, path);
   const config = readConfig(settings, path, architecture.defaults);
 
   const mapped = mapTensors(model, architecture, config);
@@ -78,6 +81,14 @@ export async function convert(
       ...tokenizer.warnings,
     ],
   };
+}
+
+function architectureOf(className: string, registry: Registry, file: string): Architecture {
+  try {
+    return registry.architecture(className).value;
+  } catch (thrown) {
+    throw isFewbitError(thrown) ? locate(thrown, { file }) : thrown;
+  }
 }
 
 /** Programs that run the file look up each token's row. */

@@ -82,11 +82,11 @@ export async function openFolder(given: string, registry: Registry): Promise<Fol
   const { source, sibling, list } = await resolve(given, registry);
   await source.close();
   const at = nameOf(source.at);
-  const local = source.at.kind === "file" ? dirname(absolute(source.at.path)) : undefined;
+  const local = source.at.kind === "file" ? dirname(source.at.path) : undefined;
   const names = list === undefined ? undefined : new Set(await list());
   const path = (file: string): string => (local === undefined ? new URL(file, at).href : join(local, file));
   return {
-    name: local === undefined ? nameOfAddress(given) : basename(local),
+    name: local === undefined ? nameOfAddress(given) : basename(absolute(local)),
     path,
     async read(file) {
       // Lists do not tell what is in folders.
