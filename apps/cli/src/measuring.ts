@@ -15,13 +15,16 @@ export interface MeasureOptions {
   readonly data: string;
   readonly ctxSize: number;
   readonly chunks?: number;
-  readonly batch: number;
+  readonly batch?: number;
   readonly threads?: number;
   readonly gpuLayers: number;
 }
 
-/** Named as llama-perplexity names them. */
-export function withMeasureOptions(command: Command): Command {
+/**
+ * Named as llama-perplexity names them.
+ * @param batch what the batch is, with its default
+ */
+export function withMeasureOptions(command: Command, batch: string): Command {
   const count = (flags: string, least: number, what: string): Option => {
     const option = new Option(flags, what);
     return option.argParser(wholeNumber(option.long!, least));
@@ -32,7 +35,7 @@ export function withMeasureOptions(command: Command): Command {
       count("-c, --ctx-size <tokens>", 4, "tokens of a chunk; its second half is scored").default(512),
     )
     .addOption(count("--chunks <count>", 1, "stop after this many chunks (default: the whole text)"))
-    .addOption(count("-b, --batch <tokens>", 1, "tokens computed together").default(2048))
+    .addOption(count("-b, --batch <tokens>", 1, batch))
     .option("-t, --threads <count>", "threads of the engine (default: half of the machine's)", parseThreads)
     .addOption(count("--gpu-layers <count>", 0, "layers on the GPU").default(0));
 }
@@ -45,8 +48,8 @@ export const protocolOf = ({
   gpuLayers,
 }: MeasureOptions): ProtocolOptions => ({
   context: ctxSize,
-  batch,
   gpuLayers,
+  ...(batch === undefined ? {} : { batch }),
   ...(chunks === undefined ? {} : { chunks }),
   ...(threads === undefined ? {} : { threads }),
 });

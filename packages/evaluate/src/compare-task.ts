@@ -8,7 +8,7 @@ import {
   FewbitError,
 } from "@fewbit/core";
 import { type LoadedModel, loadedModel } from "./loaded-model.js";
-import { badLogits, type Chunk, contextOptions, Reading, type Settings } from "./protocol.js";
+import { badLogits, boundBatch, type Chunk, contextOptions, Reading, type Settings } from "./protocol.js";
 import { RoundedScorer } from "./rounded-scorer.js";
 import { type Expected, exactScorer, type Scorer } from "./scorer.js";
 import { Softmax } from "./softmax.js";
@@ -83,14 +83,14 @@ export type CompareStep =
 const KEEP_OPEN = 2 ** 28;
 
 const task: EngineTask<CompareInput, CompareStep> = async function* (host, input) {
-  const { settings } = input;
   const models: EngineModel[] = [];
   for (const file of [input.reference, ...input.candidates]) {
     yield { kind: "loading", file };
-    models.push(load(host, file, settings));
+    models.push(load(host, file, input.settings));
   }
   const [reference, ...candidates] = models as [EngineModel, ...EngineModel[]];
   refuseOtherVocabularies(reference, candidates);
+  const settings = boundBatch(input.settings, reference.vocabulary);
   const options = contextOptions(settings);
   const context = reference.context(options);
   const reading = new Reading(reference, context, input.text, settings);

@@ -14,7 +14,10 @@ export interface ProtocolOptions {
   readonly context?: number;
   /** Stop after this many chunks; the whole text when absent. */
   readonly chunks?: number;
-  /** Tokens that are computed together: several chunks where they fit. 2048 when absent. */
+  /**
+   * Tokens that are computed together: several chunks where they fit. When absent 2048, as in llama-perplexity; fewer
+   * where models are compared whose vocabulary is large, because the logits of all of them are kept.
+   */
   readonly batch?: number;
   /** Half of the machine's threads when absent. */
   readonly threads?: number;
@@ -25,7 +28,6 @@ export interface ProtocolOptions {
 /** As it travels to the engine's process. */
 export interface Settings extends ProtocolOptions {
   readonly context: number;
-  readonly batch: number;
   /** Windows that overlap, each this many tokens after the one before; chunks side by side when absent. */
   readonly stride?: number;
 }
@@ -35,10 +37,13 @@ const MICRO_BATCH = 512;
 /** llama.cpp makes every context a multiple of this; llama-perplexity takes windows of that size. */
 const CONTEXT_STEP = 256;
 const LEAST_CONTEXT = 4;
+const BATCH = 2048;
+/** Logits of each model that is compared, in bytes, unless one chunk has more. */
+const MOST_LOGITS = 2 ** 28;
 
 /** @throws `E_USAGE` */
 export function settingsOf(options: ProtocolOptions & { readonly stride?: number }): Settings {
-  const { context = 512, batch = 2048, chunks, stride, threads, gpuLayers } = options;
+  const { context = 512, batch, chunks, stride, threads, gpuLayers } = options;
   const refuse = (what: string, remedy: string): FewbitError => new FewbitError("E_USAGE", what, {}, remedy);
   for (const [name, value, least] of [
     ["context", context, LEAST_CONTEXT],
@@ -57,7 +62,7 @@ export function settingsOf(options: ProtocolOptions & { readonly stride?: number
     );
   return {
     context,
-    batch,
+    ...(batch === undefined ? {} : { batch }),
     ...(chunks === undefined ? {} : { chunks }),
     ...(stride === undefined ? {} : { stride }),
     ...(threads === undefined ? {} : { threads }),
@@ -150,12 +155,21 @@ export class Reading {
   }
 }
 
-const sequencesOf = ({ stride, batch, context }: Settings): number =>
+/** The batch that was asked for, or one whose logits are not too many. */
+export function boundBatch(settings: Settings, vocabulary: number): Settings {
+  const { context, batch } = settings;
+  if (batch !== undefined) return settings;
+  const logits = 4 * vocabulary * Math.ceil(context / 2);
+  const chunks = Math.max(1, Math.floor(MOST_LOGITS / logits));
+  return { ...settings, batch: Math.min(BATCH, chunks * context) };
+}
+
+const sequencesOf = ({ stride, batch = BATCH, context }: Settings): number =>
   stride === undefined ? Math.max(1, Math.floor(batch / context)) : 1;
 
 /** A context that takes whole chunks; they are computed in the same micro-batches as by llama-perplexity. */
 export function contextOptions(settings: Settings): ContextOptions {
-  const { context, batch, stride, threads } = settings;
+  const { context, batch = BATCH, stride, threads } = settings;
   const sequences = sequencesOf(settings);
   const size =
     stride === undefined

@@ -66,6 +66,7 @@ export function addCompare(program: Command, world: Surroundings): void {
       )
       .argument("<reference>", "the model to be held against, in GGUF: the original, or the largest at hand")
       .argument("<candidate...>", "other versions of it"),
+    "tokens computed together (default: 2048, or fewer where the vocabulary is large)",
   )
     .option("--details", "all percentiles of every candidate (a single one has them anyway)")
     .addOption(

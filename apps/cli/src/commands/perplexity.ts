@@ -46,6 +46,7 @@ export function addPerplexity(program: Command, world: Surroundings): void {
       .command("perplexity")
       .description("Measure how well a model predicts a text.")
       .argument("<model>", "a GGUF file (of a split model the first)"),
+    "tokens computed together (default: 2048)",
   ).addOption(
     new Option(
       "--stride <tokens>",
