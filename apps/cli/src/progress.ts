@@ -29,15 +29,13 @@ const WINDOW = 4000;
 const SOON = 0.5;
 
 /**
- * A bar that redraws itself on a terminal, a line now and then elsewhere, nothing under `--quiet`. Where the unit is
- * bytes, they are counted in place of weights.
+ * A bar that redraws itself on a terminal, a line now and then elsewhere, nothing under `--quiet`.
  * Times come from `now` (milliseconds), so that a test can hold the clock.
  */
 export class ProgressLine {
   readonly #stream: ProgressStream;
   readonly #quiet: boolean;
   readonly #now: () => number;
-  readonly #unit: "weights" | "bytes";
   readonly #start: number;
   readonly #window: { at: number; done: number; read: number }[];
   #drawn: number;
@@ -45,15 +43,10 @@ export class ProgressLine {
 
   constructor(
     stream: ProgressStream,
-    options: {
-      readonly quiet?: boolean;
-      readonly now?: () => number;
-      readonly unit?: "weights" | "bytes";
-    } = {},
+    options: { readonly quiet?: boolean; readonly now?: () => number } = {},
   ) {
     this.#stream = stream;
     this.#quiet = options.quiet ?? false;
-    this.#unit = options.unit ?? "weights";
     this.#now = options.now ?? (() => performance.now());
     this.#start = this.#now();
     this.#window = [{ at: this.#start, done: 0, read: 0 }];
@@ -63,8 +56,7 @@ export class ProgressLine {
 
   update(step: Step): void {
     const { weights, totalWeights, read, tensor } = step;
-    const counted = this.#unit === "bytes" ? {} : { unit: this.#unit };
-    this.show({ done: weights, total: totalWeights, read, label: tensor, ...counted });
+    this.show({ done: weights, total: totalWeights, unit: "weights", read, label: tensor });
   }
 
   show(stage: Stage): void {
@@ -119,14 +111,8 @@ interface Screen {
 }
 
 /** Shows progress until the work has its result; the line is gone before anything else is printed. */
-export const follow = <T>(
-  work: AsyncGenerator<Step, T>,
-  screen: Screen,
-  options: { readonly unit?: "weights" | "bytes" } = {},
-): Promise<T> =>
-  drive(work, new ProgressLine(screen.stderr, { quiet: screen.quiet, ...options }), (line, step) =>
-    line.update(step),
-  );
+export const follow = <T>(work: AsyncGenerator<Step, T>, screen: Screen): Promise<T> =>
+  drive(work, new ProgressLine(screen.stderr, screen), (line, step) => line.update(step));
 
 /** The same for work that is not counted in weights. */
 export const followStages = <S, T>(

@@ -1,5 +1,4 @@
 import { basename, join } from "node:path";
-import type { Progress } from "@fewbit/core";
 import {
   type DownloadedFile,
   type DownloadPlan,
@@ -9,7 +8,7 @@ import {
   planDownload,
 } from "@fewbit/hub";
 import { type Command, Option } from "commander";
-import { follow } from "../progress.js";
+import { followStages } from "../progress.js";
 import { escapeControls, formatBytes, formatDuration, listNames, table } from "../render.js";
 import {
   type CommonOptions,
@@ -84,28 +83,16 @@ async function run(address: string, options: DownloadOptions, session: Session):
   const folder = options.output ?? join(session.cwd, basename(parseAddress(address).model));
   if (options.dryRun) return printPlan(plan, folder, session);
   const start = performance.now();
-  const files = await follow(
-    asSteps(download(plan, folder, { force: options.force ?? false, signal: session.signal })),
+  const files = await followStages(
+    download(plan, folder, { force: options.force ?? false, signal: session.signal }),
     session,
-    { unit: "bytes" },
+    ({ file, done, total, received }) => ({ done, total, read: received, label: file }),
   ).catch((thrown: unknown) => {
     if (session.signal.aborted)
       session.note("note: what has arrived is kept; the same command goes on from there");
     throw thrown;
   });
   printSummary(plan, files, performance.now() - start, session);
-}
-
-/** Bytes in place of weights: the bar is the same. */
-async function* asSteps(
-  work: ReturnType<typeof download>,
-): AsyncGenerator<Progress, readonly DownloadedFile[]> {
-  for (;;) {
-    const step = await work.next();
-    if (step.done) return step.value;
-    const { file, done, total, received } = step.value;
-    yield { tensor: file, weights: done, totalWeights: total, read: received, written: received, zeroed: 0 };
-  }
 }
 
 const source = ({ repository }: DownloadPlan) => ({
