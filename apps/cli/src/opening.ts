@@ -2,7 +2,7 @@
 import { dirname, join } from "node:path";
 import { convert } from "@fewbit/convert";
 import type { Model, Registry } from "@fewbit/core";
-import { openFolder, openModel } from "@fewbit/core/node";
+import { openCheckpoint } from "@fewbit/core/node";
 import type { Command } from "commander";
 import { stemOf } from "./choices.js";
 
@@ -33,12 +33,11 @@ export async function openForWriting(
   options: ConversionOptions,
   cwd: string,
 ): Promise<Opened> {
-  const model = await openModel(given, registry);
+  const { model, folder } = await openCheckpoint(given, registry);
   if (model.format !== "safetensors") {
     const known = registry.readers.flatMap(({ value }) => value.extensions);
     return { model, converted: false, stem: stemOf(given, known, cwd), inputs: [] };
   }
-  const folder = await openFolder(given, registry);
   const config = folder.path("config.json");
   const local = model.files[0]?.kind === "file";
   return {

@@ -101,6 +101,7 @@ describe("a model on the hub", () => {
     expect(readdirSync(folder)).toEqual(["model-Q8_0.gguf"]);
     const local = await run("quantize", checkpoint!, "local.gguf", "--type", "Q8_0");
     expect(remote.stderr).toBe(local.stderr);
+    expect(hub.asked.filter(({ path }) => path.includes("/revision/"))).toHaveLength(1);
     const { stdout } = await run("error", "local.gguf", "model-Q8_0.gguf", "--json");
     const { total, missing, added } = JSON.parse(stdout);
     expect({ missing, added }).toEqual({ missing: [], added: [] });

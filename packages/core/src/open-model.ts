@@ -17,8 +17,24 @@ const HEAD_BYTES = 65536;
  *
  * @throws `E_FORMAT_UNKNOWN`, `E_IO`, `E_LINK`, and whatever the reader or resolver finds wrong, always naming the file
  */
-export async function openModel(given: string, registry: Registry): Promise<Model> {
-  const { source, sibling } = await resolve(given, registry);
+export const openModel = async (given: string, registry: Registry): Promise<Model> =>
+  readModel(await resolve(given, registry), registry);
+
+/**
+ * A model as `openModel` opens it, and the folder it lies in. An address is looked up once for both: where a hub is asked,
+ * weights and settings are of one commit. Links that lead out of the folder are refused.
+ *
+ * @throws what `openModel` throws; reading files of the folder throws `E_IO`, `E_LINK`, `E_MEMORY`
+ */
+export async function openCheckpoint(
+  given: string,
+  registry: Registry,
+): Promise<{ readonly model: Model; readonly folder: Folder }> {
+  const beside = await resolve(given, registry);
+  return { model: await readModel(beside, registry), folder: folderOf(given, beside) };
+}
+
+async function readModel({ source, sibling }: Beside, registry: Registry): Promise<Model> {
   const opened: Source[] = [source];
   try {
     const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
@@ -79,19 +95,26 @@ const MAX_BESIDE = 2 ** 29;
  * @throws `E_IO`; reading throws `E_LINK`, `E_MEMORY`
  */
 export async function openFolder(given: string, registry: Registry): Promise<Folder> {
-  const { source, sibling, list } = await resolve(given, registry);
-  await source.close();
+  const beside = await resolve(given, registry);
+  await beside.source.close();
+  return folderOf(given, beside);
+}
+
+function folderOf(given: string, { source, sibling, list }: Beside): Folder {
   const at = nameOf(source.at);
   const local = source.at.kind === "file" ? dirname(source.at.path) : undefined;
-  const names = list === undefined ? undefined : new Set(await list());
+  let names: Promise<readonly string[]> | undefined;
   const path = (file: string): string => (local === undefined ? new URL(file, at).href : join(local, file));
   return {
     name: local === undefined ? nameOfAddress(given) : basename(absolute(local)),
     path,
     async read(file) {
       // Lists do not tell what is in folders.
-      const listed = names !== undefined && !file.includes("/");
-      if (listed && !names.has(file)) return undefined;
+      const listed = list !== undefined && !file.includes("/");
+      if (listed) {
+        names ??= list();
+        if (!(await names).includes(file)) return undefined;
+      }
       let found: Source;
       try {
         found = await sibling(file);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { createRegistry, type FormatReader, isFewbitError, memorySource, nameOf } from "../src/index.js";
-import { openFolder, openModel } from "../src/open-model.js";
+import { openCheckpoint, openFolder, openModel } from "../src/open-model.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fewbit-open-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -172,7 +172,7 @@ test("the files beside a model are read by their names", async () => {
   put("one.list");
   put("settings.json", "{}");
   for (const given of [home, join(home, "one.list")]) {
-    const beside = await openFolder(given, registry);
+    const { folder: beside } = await openCheckpoint(given, registry);
     expect(beside.name).toBe(home.slice(folder.length + 1));
     expect(beside.path("settings.json")).toBe(join(home, "settings.json"));
     expect(new TextDecoder().decode(await beside.read("settings.json"))).toBe("{}");
