@@ -135,6 +135,34 @@ describe("fewbit error --report", () => {
   });
 });
 
+describe("fewbit compare --report", () => {
+  test("shows divergences and weights, and what --json and fewbit report know is the same", async () => {
+    const text =
+      "Once upon a time there was a little dog who liked to play in the park with his friends. ".repeat(60);
+    writeFileSync(join(folder, "text.txt"), text);
+    const files = ["stories.gguf", ...types.map((type) => `${type}.gguf`)];
+    const options = ["--data", "text.txt", "--ctx-size", "128", "--chunks", "2", "--threads", "1"];
+    const compared = await here("compare", ...files, ...options, "--report", "compare.html", "--json");
+    expect(compared.status).toBe(0);
+    const document = JSON.parse(compared.stdout);
+    const page = read("compare.html");
+    for (const { file, kld, sameTop, tensors } of document.candidates) {
+      expect(page).toContain(file);
+      expect(page).toContain(`data-value="${kld.mean}"`);
+      expect(page).toContain(`data-value="${sameTop.value}"`);
+      expect(tensors).toHaveLength(38);
+    }
+    expect(page).toContain("fewbit compare stories.gguf Q4_K_M.gguf IQ2_XXS.gguf --data text.txt");
+    expect(page).toContain(`<bdi>${document.versions.engine}</bdi>`);
+    expect(document.distributions).toHaveLength(1);
+    expect(document.distributions[0].candidates).toHaveLength(2);
+
+    writeFileSync(join(folder, "compare.json"), compared.stdout);
+    expect((await here("report", "compare.json", "-o", "compare-again.html")).status).toBe(0);
+    expect(read("compare-again.html")).toBe(page);
+  });
+});
+
 describe("fewbit report", () => {
   test("puts results together, replaces an older page, and says the same with --json", async () => {
     const files = types.map((type) => `${type}.json`);
@@ -169,7 +197,7 @@ describe("fewbit report", () => {
     writeFileSync(join(folder, "cut.json"), '{"reference": {');
     writeFileSync(join(folder, "wrong.json"), '{"reference": {"name": 3}, "candidates": []}');
     writeFileSync(join(folder, "other.json"), '{"tensors": []}');
-    const remedy = "Give a file with what fewbit compare or fewbit error prints with --json.";
+    const remedy = "Give a file with what fewbit compare, error or bench prints with --json.";
     expect((await here("report", "cut.json")).stderr).toMatch(
       /^error\[E_RESULT_FORMAT\] cut\.json: It is no JSON: /,
     );
@@ -189,6 +217,30 @@ describe("fewbit report", () => {
     expect((await here("report", "Q4_K_M.json", "another.json")).stderr).toContain(
       "another.json: Its reference is another.gguf, and that of the results before is stories.gguf.",
     );
+  });
+  test("adds the speeds of fewbit bench, in any order", async () => {
+    const test = (kind: string, mean: number) => ({
+      kind,
+      depth: 0,
+      tokensPerSecond: { mean, deviation: 6, samples: [1, 2, 3, 4] },
+    });
+    const bench = (model: string) =>
+      JSON.stringify({
+        engine: "x",
+        models: [{ model, tests: [test("prompt", 512), test("generate", 99)] }],
+      });
+    writeFileSync(join(folder, "bench.json"), bench("some/folder/Q4_K_M.gguf"));
+    writeFileSync(join(folder, "strange.json"), bench("strange.gguf"));
+    const { stdout, status } = await here("report", "bench.json", "Q4_K_M.json", "--json");
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout).candidates[0].speed).toEqual({
+      prompt: { value: 512, error: 3 },
+      generate: { value: 99, error: 3 },
+    });
+    expect((await here("report", "Q4_K_M.json", "strange.json")).stderr).toContain(
+      "strange.json: Its models are strange.gguf, and none of them is in the other results.",
+    );
+    expect((await here("report", "bench.json")).stderr).toContain("error[E_USAGE] There are only speeds");
   });
   test("as users run it", async () => {
     const { status, stderr } = await fewbit(["report", "Q4_K_M.json", "-o", "built.html"], folder);
@@ -210,6 +262,7 @@ describe.skipIf(chromium === undefined)(inBrowser, () => {
       await page.getByRole("columnheader", { name: "Size" }).getByRole("button").click();
       expect(await page.locator("#candidates tbody.rows tr").first().textContent()).toContain("IQ2_XXS");
       await page.getByText("All tensors of").click();
+      await page.locator("#all tbody tr").first().waitFor();
       expect(await page.locator("#all tbody tr").count()).toBe(38);
       expect(trouble).toEqual([]);
     } finally {

@@ -19,4 +19,4 @@ export type {
 } from "./data.js";
 export { HistogramCounter } from "./histogram.js";
 export { GENERATOR, renderReport } from "./page.js";
-export { DocumentError, mergeReports, readReport } from "./read.js";
+export { addSpeeds, DocumentError, mergeReports, readReport, readSpeeds, type Speeds } from "./read.js";

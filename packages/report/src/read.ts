@@ -227,6 +227,84 @@ const errorDocument = object<ErrorDocument>({
   tensors: list(tensorError),
 } as Fields<ErrorDocument>);
 
+interface BenchDocument {
+  readonly models: readonly {
+    readonly model: string;
+    readonly tests: readonly {
+      readonly kind: string;
+      readonly depth: number;
+      readonly tokensPerSecond: {
+        readonly mean: number;
+        readonly deviation: number;
+        readonly samples: readonly number[];
+      };
+    }[];
+  }[];
+}
+
+const benchDocument = object<BenchDocument>({
+  models: list(
+    object<BenchDocument["models"][number]>({
+      model: text,
+      tests: list(
+        object<BenchDocument["models"][number]["tests"][number]>({
+          kind: text,
+          depth: count,
+          tokensPerSecond: object<BenchDocument["models"][number]["tests"][number]["tokensPerSecond"]>({
+            mean: number,
+            deviation: number,
+            samples: list(number),
+          }),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** Speeds by the names of files, without folders. */
+export type Speeds = ReadonlyMap<string, Speed>;
+
+/**
+ * What `fewbit bench --json` prints: of each model, the first test of each kind with an empty context. Undefined for a
+ * document of another kind.
+ * @throws DocumentError
+ */
+export function readSpeeds(document: unknown): Speeds | undefined {
+  if (!isObject(document) || !("models" in document)) return undefined;
+  return new Map(
+    benchDocument(document, "").models.map(({ model, tests }) => {
+      const speedOf = (kind: string): Estimate | undefined => {
+        const found = tests.find((test) => test.kind === kind && test.depth === 0)?.tokensPerSecond;
+        return (
+          found && {
+            value: found.mean,
+            error: found.deviation / Math.sqrt(Math.max(found.samples.length, 1)),
+          }
+        );
+      };
+      const [prompt, generate] = [speedOf("prompt"), speedOf("generate")];
+      return [withoutFolder(model), { ...(prompt && { prompt }), ...(generate && { generate }) }];
+    }),
+  );
+}
+
+/**
+ * The same report, with the speeds of its models.
+ * @throws DocumentError where none is of a model of the report
+ */
+export function addSpeeds(report: ReportData, speeds: Speeds): ReportData {
+  const { reference, candidates } = report;
+  if (![reference, ...candidates].some(({ file }) => speeds.has(file)))
+    throw new DocumentError(
+      `Its models are ${[...speeds.keys()].join(", ")}, and none of them is in the other results.`,
+    );
+  const faster = <T extends { readonly file: string }>(model: T): T => {
+    const speed = speeds.get(model.file);
+    return speed === undefined ? model : { ...model, speed };
+  };
+  return { ...report, reference: faster(reference), candidates: candidates.map(faster) };
+}
+
 /**
  * A saved document as report: what `fewbit compare --json` prints, or `fewbit error --json`, which knows one candidate
  * and no text.
@@ -238,7 +316,7 @@ export function readReport(document: unknown): ReportData {
     return reportOfError(errorDocument(document, ""));
   throw new DocumentError(
     isObject(document)
-      ? `It has neither "reference" and "candidates", as fewbit compare prints them, nor "original", "quantized" and "tensors", as fewbit error does.`
+      ? `It has neither "reference" and "candidates", as fewbit compare prints them, nor "original", "quantized" and "tensors", as fewbit error does, nor "models", as fewbit bench does.`
       : `The document ${found(document)}; it should be an object.`,
   );
 }

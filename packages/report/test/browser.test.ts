@@ -226,6 +226,7 @@ describe.skipIf(chromium === undefined)(inBrowser, () => {
     const data = sample(2, 4);
     const { page } = await open(data);
     await page.getByText("All tensors of").click();
+    await page.locator("#all tbody tr").first().waitFor();
     const rows = page.locator("#all tbody tr");
     expect(await rows.count()).toBe(data.candidates[0]!.tensors!.length);
     await page.locator("#all th", { hasText: "SQNR" }).getByRole("button").click();
