@@ -121,14 +121,14 @@ test("an index cannot lead out of its folder", async () => {
   });
 });
 
-test("quantizing one says that it cannot be, and leaves nothing", async () => {
+test("quantizing one without its settings says what is missing, and leaves nothing", async () => {
   for (const model of ["single", "single/model.safetensors", "sharded/model.safetensors.index.json"])
     for (const more of [[], ["--dry-run"], ["--type=COPY"]]) {
       const ended = await fewbit(["quantize", model, "out.gguf", "--type=Q8_0", ...more], folder);
       expect(ended.status).toBe(3);
       expect(ended.stdout).toBe("");
       expect(ended.stderr).toMatch(
-        /^error\[E_FORMAT_UNSUPPORTED\] \S+: .*safetensors.*not yet be quantized.*no converter.*convert_hf_to_gguf/,
+        /^error\[E_CHECKPOINT\] \S*config\.json: The checkpoint has no config\.json\. Download all files of the model/,
       );
     }
   expect(existsSync(join(folder, "out.gguf"))).toBe(false);
