@@ -96,6 +96,8 @@ export interface ContextOptions {
   readonly microBatch?: number;
   /** Independent sequences; 1 when absent. */
   readonly sequences?: number;
+  /** How keys and values are kept: F16 when absent, as llama.cpp's own programs do, or exactly. */
+  readonly cache?: "F16" | "F32";
   /** Half of the machine's threads, which are its cores, when absent. */
   readonly threads?: number;
   /** Shown the inputs of matrix products while they are computed. */

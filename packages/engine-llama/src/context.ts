@@ -1,6 +1,6 @@
 import { type ContextOptions, type EngineContext, FewbitError, type TokenBatch } from "@fewbit/core";
 import koffi from "koffi";
-import { type Handle, pointerBytes, registerEval } from "./layout.js";
+import { type Handle, pointerBytes, registerEval, values } from "./layout.js";
 import type { Library } from "./library.js";
 import { Memory } from "./memory.js";
 import { Observation } from "./observation.js";
@@ -14,6 +14,13 @@ interface Settings extends ContextOptions {
   readonly threads: number;
   readonly closed: () => void;
 }
+
+/** Fused attention rounds keys and values to F16, however they are kept. */
+const exactCache = {
+  type_k: values.GGML_TYPE_F32,
+  type_v: values.GGML_TYPE_F32,
+  flash_attn_type: values.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+};
 
 export class LlamaContext implements EngineContext {
   readonly size: number;
@@ -33,7 +40,7 @@ export class LlamaContext implements EngineContext {
 
   /** The same settings as those of llama-perplexity and llama-imatrix, so that numbers agree. */
   constructor(library: Library, model: Handle, settings: Settings) {
-    const { size, sequences = 1, threads, observe } = settings;
+    const { size, sequences = 1, threads, observe, cache } = settings;
     const batch = settings.batch ?? size;
     const microBatch = settings.microBatch ?? Math.min(batch, MICRO_BATCH);
     this.#library = library;
@@ -49,6 +56,7 @@ export class LlamaContext implements EngineContext {
       n_seq_max: sequences,
       n_threads: threads,
       n_threads_batch: threads,
+      ...(cache === "F32" ? exactCache : {}),
       swa_full: false,
       cb_eval: this.#callback ?? null,
     });

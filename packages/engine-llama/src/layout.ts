@@ -133,6 +133,7 @@ export const tensorFields = {
 export const values = {
   GGML_TYPE_F32: 0,
   GGML_TYPE_F16: 1,
+  LLAMA_FLASH_ATTN_TYPE_DISABLED: 0,
   GGML_LOG_LEVEL_ERROR: 4,
   GGML_LOG_LEVEL_CONT: 5,
   GGML_BACKEND_DEVICE_TYPE_CPU: 0,
