@@ -1,7 +1,7 @@
 // The page that a command leaves beside its output. The package that draws it is loaded only then.
 import { randomUUID } from "node:crypto";
-import { open, rename, rm, stat, writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { access, constants, open, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { FewbitError } from "@fewbit/core";
 import { ioError } from "@fewbit/core/node";
 import type { ReportData } from "@fewbit/report";
@@ -49,6 +49,9 @@ export async function openReport(path: string, session: Session): Promise<Report
   const file = resolve(session.cwd, path);
   const { GENERATOR, readReport, renderReport } = await import("@fewbit/report");
   await refuseOther(file, path, GENERATOR);
+  await access(dirname(file), constants.W_OK).catch((cause: unknown) => {
+    throw ioError(cause, "writing", path);
+  });
   return {
     write: async (document, more) => {
       const page = await renderReport({ ...readReport(document), ...more });

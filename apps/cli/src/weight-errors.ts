@@ -9,7 +9,7 @@ import { follow } from "./progress.js";
 import { escapeControls } from "./render.js";
 import type { Session } from "./session.js";
 
-/** Of one candidate: nothing where its tensors are not the reference's. */
+/** Of one candidate: nothing where its weights cannot be held against the reference's. */
 export interface CandidateWeights {
   readonly weights?: WeightError;
   readonly tensors?: readonly TensorError[];
@@ -28,7 +28,7 @@ interface Weighed {
   readonly candidates: readonly { readonly model: Model; readonly comparison: Comparison | undefined }[];
 }
 
-/** The error of every tensor of every candidate. One with other tensors is told of and left out. */
+/** The error of every tensor of every candidate. One that cannot be compared is told of and left out. */
 export async function weigh(request: WeightRequest, session: Session): Promise<Weighed> {
   const { registry } = request;
   const reference = await session.stoppable(openModel(request.reference, registry));
@@ -60,7 +60,8 @@ async function compare(
       session,
     );
   } catch (error) {
-    if (!isFewbitError(error, "E_MODEL_MISMATCH")) throw error;
+    // What the engine runs need not be what our plugins decode.
+    if (!isFewbitError(error, "E_MODEL_MISMATCH", "E_SCHEME_UNKNOWN", "E_MEMORY")) throw error;
     const file = quantized.files[0] === undefined ? "a candidate" : nameOf(quantized.files[0]);
     session.note(escapeControls(`warning: ${file}: its weights are not compared. ${error.message}`));
     return undefined;
