@@ -8,20 +8,19 @@ process.on("SIGINT", () => {});
 process.on("disconnect", () => process.exit());
 
 const [start] = (await once(process, "message")) as [Start];
-const waiting = new Set<() => void>();
 let untaken = 0;
+let resume = (): void => {};
 process.on("message", (message: Taken) => {
   if (message !== "taken") return;
   untaken--;
-  for (const resume of waiting) resume();
-  waiting.clear();
+  resume();
 });
 
 try {
   for await (const value of await begin(start)) {
     await send({ value });
     untaken++;
-    while (untaken >= WINDOW) await new Promise<void>((resume) => waiting.add(resume));
+    while (untaken >= WINDOW) await new Promise<void>((taken) => (resume = taken));
   }
   await send({ done: true });
 } catch (error) {

@@ -59,18 +59,20 @@ export class Observation {
 
   #activation(product: Handle, withExperts: boolean): Activation {
     const [weight, input] = [source(product, 0), source(product, 1)];
-    const columns = extent(input, 0);
-    const values = this.#read(input);
-    const about = { weight: nameOf(weight), columns, values };
+    const about = { weight: nameOf(weight), columns: extent(input, 0) };
     if (!withExperts) {
+      const values = this.#read(input);
       const matrices = extent(weight, 2) * extent(weight, 3);
-      return { ...about, experts: 1, ...(matrices > 1 ? { matrices, run: extent(input, 1) } : {}) };
+      return { ...about, values, experts: 1, ...(matrices > 1 ? { matrices, run: extent(input, 1) } : {}) };
     }
     const ids = source(product, 2);
+    // Before the vectors: what lies on a device is copied to the same place.
+    const chosen = this.#integers(ids);
     return {
       ...about,
+      values: this.#read(input),
       experts: extent(weight, 2),
-      chosen: this.#integers(ids),
+      chosen,
       used: extent(ids, 0),
       vectors: extent(input, 1),
     };
@@ -111,7 +113,7 @@ export class Observation {
   #bytesOf(tensor: Handle): ArrayBuffer {
     const bytes = this.#library.ggml_nbytes(tensor);
     const buffer = pointer(tensor + fields.buffer);
-    if (buffer === 0n || this.#library.ggml_backend_buffer_is_host(buffer))
+    if (buffer !== 0n && this.#library.ggml_backend_buffer_is_host(buffer))
       return this.#memory.at(pointer(tensor + fields.data), bytes);
     if (this.#bytes.length < bytes) this.#bytes = new Uint8Array(bytes);
     this.#library.ggml_backend_tensor_get(tensor, this.#bytes, 0, bytes);
