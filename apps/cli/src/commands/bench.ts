@@ -2,8 +2,9 @@ import { availableParallelism } from "node:os";
 import { type Engine, FewbitError } from "@fewbit/core";
 import { type Command, Option } from "commander";
 import type { BenchInput, BenchStep, Sample, Trial } from "../bench-task.js";
-import { parseThreads } from "../choices.js";
+import { parseThreads, wholeNumber } from "../choices.js";
 import { engineOf } from "../plugins.js";
+import { ProgressLine } from "../progress.js";
 import { type Column, escapeControls, formatBytes, formatCount, formatDuration, table } from "../render.js";
 import {
   type CommonOptions,
@@ -13,7 +14,6 @@ import {
   type Surroundings,
   withCommonOptions,
 } from "../session.js";
-import { StatusLine } from "../status.js";
 
 interface BenchOptions extends CommonOptions {
   readonly prompt: readonly number[];
@@ -47,39 +47,30 @@ ${examples(
 )}`;
 
 /** `512,1024` → numbers of tokens; 0 leaves the test out. */
-const parseTokens = (option: string, least: number) => (text: string) =>
-  text.split(",").map((part) => parseNumber(option, least, part.trim()));
-
-function parseNumber(option: string, least: number, text: string): number {
-  if (!/^\d{1,7}$/.test(text) || Number(text) < least)
-    throw new FewbitError(
-      "E_USAGE",
-      `${option} cannot be "${text}".`,
-      {},
-      `Write a whole number from ${least}.`,
-    );
-  return Number(text);
-}
+const tokenList = (option: string) => (text: string) =>
+  text.split(",").map((part) => wholeNumber(option, 0)(part.trim()));
 
 export function addBench(program: Command, world: Surroundings): void {
-  const count = (flags: string, name: string, least: number, what: string, preset: number): Option =>
-    new Option(flags, what).argParser((text) => parseNumber(name, least, text)).default(preset);
-  const list = (flags: string, name: string, what: string, preset: number): Option =>
-    new Option(flags, what).argParser(parseTokens(name, 0)).default([preset], String(preset));
+  const count = (flags: string, least: number, preset: number, what: string): Option => {
+    const option = new Option(flags, what);
+    return option.argParser(wholeNumber(option.long!, least)).default(preset);
+  };
+  const list = (flags: string, preset: number, what: string): Option => {
+    const option = new Option(flags, what);
+    return option.argParser(tokenList(option.long!)).default([preset], String(preset));
+  };
   const command = program
     .command("bench")
     .description("Measure how fast models are: prompt and generation speed, load time, memory and energy.")
     .argument("<model...>", "model files that the engine loads")
-    .addOption(list("-p, --prompt <tokens>", "--prompt", "prompts to read; 0 for none", 512))
-    .addOption(list("-n, --generate <tokens>", "--generate", "tokens to generate; 0 for none", 128))
-    .addOption(
-      list("-d, --context-depth <tokens>", "--context-depth", "tokens that come before those measured", 0),
-    )
-    .addOption(count("-r, --repetitions <count>", "--repetitions", 1, "how often each test is repeated", 5))
-    .option("-t, --threads <count>", "threads (default: one per core)", parseThreads)
-    .addOption(count("--batch <tokens>", "--batch", 1, "tokens given to the engine at once", 2048))
-    .addOption(count("--micro-batch <tokens>", "--micro-batch", 1, "tokens computed at once", 512))
-    .addOption(count("--gpu-layers <count>", "--gpu-layers", 0, "layers on the GPU", 0));
+    .addOption(list("-p, --prompt <tokens>", 512, "prompts to read; 0 for none"))
+    .addOption(list("-n, --generate <tokens>", 128, "tokens to generate; 0 for none"))
+    .addOption(list("-d, --context-depth <tokens>", 0, "tokens that come before those measured"))
+    .addOption(count("-r, --repetitions <count>", 1, 5, "how often each test is repeated"))
+    .option("-t, --threads <count>", "threads of the engine (default: half of the machine's)", parseThreads)
+    .addOption(count("--batch <tokens>", 1, 2048, "tokens given to the engine at once"))
+    .addOption(count("--micro-batch <tokens>", 1, 512, "tokens computed at once"))
+    .addOption(count("--gpu-layers <count>", 0, 0, "layers on the GPU"));
   withCommonOptions(command)
     .addHelpText("after", HELP)
     .action(async (models: readonly string[], options: BenchOptions) => {
@@ -114,8 +105,9 @@ async function bench(models: readonly string[], options: BenchOptions, session: 
   );
 
   const results: Result[] = [];
+  const progress = new Progress(session, inputs);
   try {
-    for (const input of inputs) results.push(await measure(input, engine, session));
+    for (const input of inputs) results.push(await measure(input, engine, session.signal, progress));
   } catch (error) {
     // Minutes may have gone into the models before.
     if (results.length > 0) session.print(toText(results, threads));
@@ -126,28 +118,64 @@ async function bench(models: readonly string[], options: BenchOptions, session: 
 }
 
 /** In a process of its own, so that its memory is that of this model alone. */
-async function measure(input: BenchInput, engine: Engine, session: Session): Promise<Result> {
+async function measure(
+  input: BenchInput,
+  engine: Engine,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<Result> {
   const task = { url: new URL("./bench-task.js", import.meta.url).href };
-  const status = new StatusLine(session);
   const measured: Result["measured"][number][] = [];
   let loaded: Result["loaded"] | undefined;
   let peakMemory = 0;
-  status.show(`${input.path}: loading`);
   try {
-    for await (const step of engine.run<BenchStep>(task, input, { signal: session.signal })) {
+    for await (const step of engine.run<BenchStep>(task, input, { signal })) {
       if (step.step === "loaded") loaded = step;
       else if (step.step === "measured") measured.push(step);
       else if (step.step === "ended") peakMemory = step.peakMemory;
-      else
-        status.show(
-          `${input.path}: ${nameOf(step.trial)}, ` +
-            (step.repetition === 0 ? "warming up" : `run ${step.repetition} of ${input.repetitions}`),
-        );
+      else progress.begin(input, step.trial, step.repetition);
     }
   } finally {
-    status.clear();
+    progress.clear();
   }
   return { model: input.path, loaded: loaded!, measured, peakMemory };
+}
+
+/** Reading a token takes about this much less time than generating one: near enough for the time left. */
+const READING = 5;
+
+/** What a run costs, in tokens that are generated; run 0 warms up. */
+const costOf = ({ kind, tokens, depth }: Trial, run: number): number => {
+  if (run === 0) return kind === "prompt" ? tokens / READING : 1;
+  return depth / READING + (kind === "prompt" ? tokens / READING : tokens);
+};
+
+class Progress {
+  readonly #line: ProgressLine;
+  readonly #total: number;
+  #done = 0;
+  /** Cost of the run that has begun. */
+  #running = 0;
+
+  constructor({ stderr, quiet }: Session, inputs: readonly BenchInput[]) {
+    this.#line = new ProgressLine(stderr, { quiet });
+    this.#total = inputs
+      .flatMap(({ trials, repetitions }) =>
+        trials.map((trial) => costOf(trial, 0) + repetitions * costOf(trial, 1)),
+      )
+      .reduce((sum, cost) => sum + cost, 0);
+  }
+
+  begin({ path, repetitions }: BenchInput, trial: Trial, run: number): void {
+    this.#done += this.#running;
+    this.#running = costOf(trial, run);
+    const what = run === 0 ? "warming up" : `run ${run} of ${repetitions}`;
+    this.#line.show({ done: this.#done, total: this.#total, label: `${path}: ${nameOf(trial)}, ${what}` });
+  }
+
+  clear(): void {
+    this.#line.clear();
+  }
 }
 
 const nameOf = ({ kind, tokens, depth }: Trial): string =>
