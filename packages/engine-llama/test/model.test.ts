@@ -139,6 +139,27 @@ describe.skipIf(build === undefined)("a model", () => {
     expect(difference).toBeGreaterThan(0);
   });
 
+  test("keeps keys and values exactly, where asked to", async () => {
+    const [distance] = await run(function* (host, path) {
+      const model = host.load(path);
+      const tokens = model.tokenize("Once upon a time there was a little dog", true, false);
+      const last = (cache: "F16" | "F32", oneByOne: boolean): Float32Array => {
+        const context = model.context({ size: 64, threads: 1, cache });
+        if (!oneByOne) context.decode({ tokens });
+        else for (const token of tokens) context.decode({ tokens: Int32Array.of(token) });
+        return context.logits(oneByOne ? 0 : tokens.length - 1).slice();
+      };
+      const apart = (a: Float32Array, b: Float32Array): number =>
+        a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0);
+      yield {
+        caches: apart(last("F16", true), last("F32", true)),
+        batches: apart(last("F32", false), last("F32", true)),
+      };
+    }, stories);
+    expect(distance!.caches).toBeGreaterThan(0);
+    expect(distance!.batches).toBeLessThan(1e-2);
+  });
+
   test("shows logits where they lie, without a copy", async () => {
     const [seen] = await run(function* (host, path) {
       const model = host.load(path);
