@@ -3,11 +3,12 @@ import { type Engine, FewbitError, isFewbitError, type MetadataEntry } from "@fe
 import type { CheckpointFiles } from "../checkpoint.js";
 import { readChatTemplates } from "../tokenizer/chat-template.js";
 import { type Definition, definitionOfModel, namedToken, readDefinition } from "../tokenizer/definition.js";
-import { createEncoder, type Encoder } from "../tokenizer/encoder.js";
+import { createEncoder } from "../tokenizer/encoder.js";
 import { REMEDY } from "../tokenizer/json.js";
 import type { CheckInput, CheckStep } from "./check-task.js";
 import { conversations, parseTemplate, render } from "./conversations.js";
 import { fuzzCorpus } from "./corpus.js";
+import { knownReasons } from "./reasons.js";
 
 export interface TokenizerCheckOptions {
   /** The checkpoint's files. */
@@ -90,7 +91,7 @@ export async function checkTokenizer(options: TokenizerCheckOptions): Promise<To
     full,
   );
 
-  const reasons = reasonsFor(definition, encoder);
+  const reasons = knownReasons(definition, encoder, metadata);
   const differences = texts.flatMap(({ kind, text }, i): TokenDifference[] => {
     const source = encoder.encode(text, full);
     const own = engine.ids[i];
@@ -207,23 +208,6 @@ function unspellableBy(metadata: readonly MetadataEntry[]): (text: string) => bo
 function firstDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   for (let i = 0; i < Math.max(a.length, b.length); i++) if (a[i] !== b[i]) return i;
   return -1;
-}
-
-/** Differences between the two programs that no conversion can remove. */
-function reasonsFor(definition: Definition, encoder: Encoder): (text: string) => string | undefined {
-  const normalizer = JSON.stringify(definition.root.get("normalizer").value ?? null);
-  const form = /"type":"(NFKC|NFKD|NFC|NFD)"/.exec(normalizer)?.[1];
-  const normalized = definition.added.filter(
-    ({ normalized, content }) => normalized && encoder.normalize(content) !== content,
-  );
-  return (text) => {
-    const token = normalized.find(({ content }) => text.includes(content));
-    if (token !== undefined)
-      return `the source looks for ${token.content} in normalized text only, llama.cpp anywhere`;
-    if (form !== undefined && text.normalize(form) !== text)
-      return `the source normalizes texts (${form}), llama.cpp does not`;
-    return undefined;
-  };
 }
 
 async function checkTemplates(

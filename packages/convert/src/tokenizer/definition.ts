@@ -239,7 +239,7 @@ function fromSentencePiece(model: SentencePiece): object {
       normalizers: [
         ...(model.removesExtraSpaces
           ? [
-              { type: "Strip", strip_left: true, strip_right: true },
+              { type: "Replace", pattern: { Regex: "\\A +| +\\z" }, content: "" },
               { type: "Replace", pattern: { Regex: " {2,}" }, content: " " },
             ]
           : []),

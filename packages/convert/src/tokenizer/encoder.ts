@@ -1,5 +1,6 @@
 // The source's own tokenizer, by the library of Hugging Face: what the GGUF file's tokenizer is measured by.
 import { Tokenizer } from "@huggingface/tokenizers";
+import { correctNormalizer } from "./bert-normalizer.js";
 import type { Definition } from "./definition.js";
 import { Json } from "./json.js";
 import { refuseSlowPatterns } from "./slow-patterns.js";
@@ -47,6 +48,7 @@ export function createEncoder(definition: Definition): Encoder {
   } catch (cause) {
     throw refused(root, cause);
   }
+  correctNormalizer(tokenizer.normalizer);
   const guarded =
     <In extends unknown[], Out>(call: (...input: In) => Out) =>
     (...input: In): Out => {

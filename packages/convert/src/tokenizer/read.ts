@@ -138,7 +138,10 @@ async function ofDefinition(reading: Reading, definition: Definition): Promise<R
       const pre = (await knownName(encoder.encode(PROBE))) ?? "default";
       return read(vocabulary, [
         ...vocabulary.entries("bert", pre, root.file, false),
-        ...(await specialTokens({ ...sources, vocabulary: vocabulary.size }, warnings)),
+        ...withDefaults(
+          await specialTokens({ ...sources, vocabulary: vocabulary.size }, warnings),
+          wordSpecials(definition),
+        ),
       ]);
     }
     case "bytes": {
@@ -203,7 +206,7 @@ function kindOf(root: Json): "unigram" | "characters" | "words" | "bytes" {
     : "characters";
 }
 
-/** What users do with text before it is cut. */
+/** What becomes of a text before it is cut. */
 function normalizing(root: Json): Pick<SentencePiece, "addsPrefix" | "removesExtraSpaces" | "charsMap"> {
   const steps = [...parts(root.get("normalizer")), ...parts(root.get("pre_tokenizer"))];
   const typed = (type: string): Json | undefined => steps.find((step) => step.get("type").string === type);
@@ -262,6 +265,24 @@ const flag = (name: string, value: boolean): MetadataEntry => ({
 
 const unknownId = (id: number): MetadataEntry | undefined =>
   id < 0 ? undefined : { key: "tokenizer.ggml.unknown_token_id", type: "u32", value: id };
+
+/** Where no file names them, by the spellings that all of BERT's family share. */
+const wordSpecials = ({ added }: Definition): (MetadataEntry | undefined)[] =>
+  (
+    [
+      ["bos", "[CLS]"],
+      ["eos", "[SEP]"],
+      ["unknown", "[UNK]"],
+      ["seperator", "[SEP]"],
+      ["padding", "[PAD]"],
+      ["mask", "[MASK]"],
+    ] as const
+  ).map(([role, spelling]) => {
+    const token = added.find(({ content }) => content === spelling);
+    return token === undefined
+      ? undefined
+      : { key: `tokenizer.ggml.${role}_token_id`, type: "u32", value: token.id };
+  });
 
 /** Entries that llama.cpp would otherwise take another value for. */
 function withDefaults(

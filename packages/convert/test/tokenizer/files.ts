@@ -50,7 +50,7 @@ export async function read(
   });
 }
 
-export const valueOf = (entries: readonly MetadataEntry[], key: string): unknown =>
+export const entryValue = (entries: readonly MetadataEntry[], key: string): unknown =>
   entries.find((entry) => entry.key === key || entry.key === `tokenizer.ggml.${key}`)?.value;
 
 let count = 0;

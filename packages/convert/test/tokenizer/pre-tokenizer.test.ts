@@ -1,10 +1,11 @@
 // The patterns are facts about llama.cpp: it says itself whether they are right.
 import type { MetadataEntry } from "@fewbit/core";
 import { llama } from "@fewbit/engine-llama";
-import { BPE } from "@huggingface/tokenizers";
 import { describe, expect, test } from "vitest";
 import type { CheckStep } from "../../src/check/check-task.js";
 import { fuzzCorpus } from "../../src/check/corpus.js";
+import { createEncoder } from "../../src/tokenizer/encoder.js";
+import { Json } from "../../src/tokenizer/json.js";
 import { byteTokens, spelled } from "../../src/tokenizer/pre-tokenizer/bytes.js";
 import { PROBE } from "../../src/tokenizer/pre-tokenizer/known.js";
 import { preTokenizers } from "../../src/tokenizer/pre-tokenizer/patterns.js";
@@ -47,14 +48,24 @@ describe("each pre-tokenizer splits as llama.cpp does", () => {
   test.each(preTokenizers.map((each) => [each.names[0]!, each] as const))(
     "%s",
     async (name, preTokenizer) => {
-      const model = new BPE({
-        type: "BPE",
-        vocab: Object.fromEntries(ids),
-        merges: merges.map(([left, right]) => [left, right] as [string, string]),
-        ignore_merges: preTokenizer.ignoresMerges ?? false,
-      } as ConstructorParameters<typeof BPE>[0]);
+      const encoder = createEncoder({
+        root: new Json(
+          {
+            model: {
+              type: "BPE",
+              vocab: Object.fromEntries(ids),
+              merges,
+              ignore_merges: preTokenizer.ignoresMerges ?? false,
+            },
+          },
+          "tokenizer.json",
+        ),
+        config: new Json(undefined, ""),
+        map: new Json(undefined, ""),
+        added: [],
+      });
       const split = splitter(preTokenizer);
-      const own = texts.map((text) => model(split(text).map(spelled)).map((token) => ids.get(token)!));
+      const own = texts.map((text) => encoder.cut(split(text).map(spelled)).map((token) => ids.get(token)!));
       const engine = await engineIds(name);
       const differing = texts.flatMap((text, i) =>
         String(own[i]) === String(engine[i])
