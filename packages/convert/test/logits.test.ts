@@ -1,11 +1,10 @@
 // llama.cpp loads what comes out of a checkpoint of each architecture, and computes from it what an independent
 // computation makes of the checkpoint itself.
-import type { Engine } from "@fewbit/core";
 import { nodeIo } from "@fewbit/core/node";
-import { llama } from "@fewbit/engine-llama";
 import { afterAll, describe, expect, it } from "vitest";
 import { convert } from "../src/convert.js";
 import { checkLogits } from "../src/forward/check-logits.js";
+import { engine } from "./tiny/engine.js";
 import { checkpointIn, registry, temporaryFolder } from "./tiny/folder.js";
 import { models, variants } from "./tiny/models.js";
 import { writtenInF32 } from "./tiny/written.js";
@@ -14,12 +13,11 @@ const io = nodeIo();
 afterAll(() => io.close());
 const folder = temporaryFolder();
 
-/** The engine's process imports what is built. */
-const engine: Engine = {
-  ...llama,
-  run: (task, input, options) =>
-    llama.run({ url: task.url.replace("/src/forward/", "/dist/") }, input, options),
-};
+/**
+ * llama.cpp looks GELU up in a table of 16-bit floats, and rounds where the slowed positions of gpt-oss begin and end,
+ * which that model does not ask for.
+ */
+const approximated = /^(bert|distilbert|gemma|gpt-2|gpt-oss|roberta|starcoder2)/;
 
 describe.each([...models, ...variants].map((tiny) => [tiny.name, tiny] as const))("%s", (name, tiny) => {
   it("gives llama.cpp what it says by itself", async () => {
@@ -35,5 +33,6 @@ describe.each([...models, ...variants].map((tiny) => [tiny.name, tiny] as const)
       texts: ["the heron and 12 other birds are on a reed in the wet sand. They sing!", "Hello"],
     });
     expect(check).toMatchObject({ checked: true, agrees: true, texts: 2 });
+    expect(check.checked && check.maxRelative).toBeLessThan(approximated.test(name) ? 5e-4 : 1e-6);
   });
 });

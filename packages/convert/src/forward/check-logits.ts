@@ -1,8 +1,8 @@
-import { type Engine, FewbitError, isFewbitError, type ReadStored, type Registry } from "@fewbit/core";
+import { type Engine, isFewbitError, type ReadStored, type Registry } from "@fewbit/core";
 import { type Checkpoint, readRequired } from "../checkpoint.js";
 import { readConfig } from "../config.js";
 import { countWeights } from "../model-id.js";
-import type { Batch } from "./batch.js";
+import { type Difference, differenceOf, perplexities } from "./agreement.js";
 import { forward, forwardGives } from "./forward.js";
 import type { LogitsInput, LogitsStep } from "./logits-task.js";
 
@@ -16,10 +16,10 @@ const LONGEST = 32;
 /** Weights of a model at most: some ten seconds of one core. */
 const LIMIT = 150e6;
 /**
- * What may be put down to rounding, as a part of the range of the logits. llama.cpp keeps keys and values in 16 bits,
- * which alone moves logits by some ten-thousandths of it.
+ * What may be put down to rounding, as a part of the range of the logits: some ten-millionths, and some
+ * ten-thousandths where llama.cpp looks GELU up in a table of 16-bit floats.
  */
-const TOLERANCE = 2e-3;
+const TOLERANCE = 1e-3;
 
 export interface LogitsRequest {
   readonly checkpoint: Checkpoint;
@@ -33,8 +33,10 @@ export interface LogitsRequest {
   readonly engine: Engine;
   /** Reads the checkpoint's weights. */
   readonly read: ReadStored;
-  /** Some English when absent. Of each text only the beginning is read. */
+  /** At least one; some English when absent. Of each text only the beginning is read. */
   readonly texts?: readonly string[];
+  /** Tokens of a text that are read at most; 32 when absent. */
+  readonly longest?: number;
   /** Weights that a model may have at most; 150 million when absent. */
   readonly limit?: number;
   readonly signal?: AbortSignal;
@@ -42,7 +44,7 @@ export interface LogitsRequest {
 
 /** How far llama.cpp's logits of a converted file are from those of the checkpoint. */
 export type LogitsCheck =
-  | {
+  | ({
       readonly checked: true;
       /** Of models that make vectors and no logits: what enters their last layer. */
       readonly compared: "logits" | "vectors";
@@ -50,15 +52,16 @@ export type LogitsCheck =
       readonly agrees: boolean;
       readonly texts: number;
       readonly tokens: number;
-      /** Largest difference of a logit, and the root of the mean of all squared. */
-      readonly max: number;
-      readonly rms: number;
-      /** `max` as a part of the range that the logits have. */
-      readonly maxRelative: number;
+      /** Of the texts, by the checkpoint and by the file; absent where there are no logits. */
+      readonly perplexity?: { readonly checkpoint: number; readonly file: number };
       /** Such as `llama.cpp v0.5.0 (haswell)`. */
       readonly engine: string;
-    }
-  | { readonly checked: false /** A sentence. */; readonly reason: string };
+    } & Difference)
+  | {
+      readonly checked: false;
+      /** A sentence. */
+      readonly reason: string;
+    };
 
 /**
  * Compares the logits that an engine computes from a converted file with those of an independent computation from the
@@ -80,7 +83,7 @@ export async function checkLogits(request: LogitsRequest): Promise<LogitsCheck> 
   if (weights > limit)
     return {
       checked: false,
-      reason: `The model has ${millions(weights)} weights; logits are checked of up to ${millions(limit)}.`,
+      reason: `The model has ${inWords(weights)} weights; logits are checked of up to ${inWords(limit)}.`,
     };
 
   const { value: architecture } = request.registry.architecture(className);
@@ -92,78 +95,40 @@ export async function checkLogits(request: LogitsRequest): Promise<LogitsCheck> 
   try {
     const prompts = theirs.map(({ tokens }) => tokens);
     const ours = await forward({ model, config, read: request.read, prompts });
-    return compare(ours, theirs, request.path, compared);
+    const difference = differenceOf(ours, theirs, request.path);
+    const both = compared === "logits" ? perplexities(ours, theirs) : undefined;
+    return {
+      checked: true,
+      compared,
+      agrees: difference.maxRelative <= TOLERANCE,
+      texts: theirs.length,
+      tokens: ours.tokens,
+      ...difference,
+      ...(both === undefined ? {} : { perplexity: { checkpoint: both.ours, file: both.theirs } }),
+      engine: theirs[0]!.engine,
+    };
   } catch (thrown) {
     if (!isFewbitError(thrown, "E_ARCHITECTURE")) throw thrown;
     return { checked: false, reason: thrown.message };
   }
 }
 
-const millions = (count: number): string => `${Math.round(count / 1e6)} million`;
+const inWords = (count: number): string =>
+  count < 1e6 ? `${Math.round(count / 1e3)} thousand` : `${Math.round(count / 1e6)} million`;
 
 async function valuesOfFile(
-  { engine, path, texts = TEXTS, signal }: LogitsRequest,
+  { engine, path, texts = TEXTS, longest = LONGEST, signal }: LogitsRequest,
   inputsOf: string | undefined,
 ): Promise<LogitsStep[]> {
   const task = { url: new URL("./logits-task.js", import.meta.url).href };
   const input: LogitsInput = {
     path,
     texts,
-    longest: LONGEST,
+    longest,
     ...(inputsOf === undefined ? {} : { inputsOf }),
   };
   const steps: LogitsStep[] = [];
   for await (const step of engine.run<LogitsStep>(task, input, signal === undefined ? {} : { signal }))
     steps.push(step);
   return steps;
-}
-
-function compare(
-  ours: Batch,
-  theirs: readonly LogitsStep[],
-  path: string,
-  compared: "logits" | "vectors",
-): LogitsCheck {
-  const tokens = theirs.reduce((sum, step) => sum + step.tokens.length, 0);
-  const count = theirs.reduce((sum, step) => sum + step.values.length, 0);
-  if (count !== ours.values.length)
-    throw new FewbitError(
-      "E_MODEL_MISMATCH",
-      `After each token the file gives ${count / tokens} numbers; the checkpoint gives ${ours.width}.`,
-      { file: path },
-      "Convert the checkpoint again.",
-    );
-  let at = 0;
-  let max = 0;
-  let squares = 0;
-  let lowest = Number.POSITIVE_INFINITY;
-  let highest = Number.NEGATIVE_INFINITY;
-  for (const { values } of theirs)
-    for (const value of values) {
-      if (!Number.isFinite(value))
-        throw new FewbitError(
-          "E_LOGITS",
-          `The converted file puts out ${value}.`,
-          { file: path },
-          "Check the checkpoint for weights that are not finite.",
-        );
-      const own = ours.values[at++]!;
-      const difference = Math.abs(own - value);
-      max = Math.max(max, difference);
-      squares += difference ** 2;
-      lowest = Math.min(lowest, own);
-      highest = Math.max(highest, own);
-    }
-  const maxRelative = max === 0 ? 0 : max / (highest - lowest);
-  return {
-    checked: true,
-    compared,
-    agrees: maxRelative <= TOLERANCE,
-    texts: theirs.length,
-    tokens,
-    max,
-    rms: Math.sqrt(squares / count),
-    maxRelative,
-    engine: theirs[0]!.engine,
-  };
 }

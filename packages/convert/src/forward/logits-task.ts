@@ -29,7 +29,7 @@ const task: EngineTask<LogitsInput, LogitsStep> = function* (host, { path, texts
 };
 
 function logits(model: EngineModel, tokens: Int32Array): Float32Array {
-  const context = model.context({ size: tokens.length });
+  const context = model.context({ size: tokens.length, cache: "F32", threads: 1 });
   context.decode({ tokens, logits: new Uint8Array(tokens.length).fill(1) });
   const values = new Float32Array(tokens.length * model.vocabulary);
   for (let i = 0; i < tokens.length; i++) values.set(context.logits(i), i * model.vocabulary);
@@ -41,6 +41,8 @@ function inputs(model: EngineModel, tokens: Int32Array, weight: string): Float32
   let values = new Float32Array(0);
   const context = model.context({
     size: tokens.length,
+    cache: "F32",
+    threads: 1,
     observe: {
       wants: (product) => product.weight === weight,
       see(activation) {
