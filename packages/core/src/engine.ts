@@ -40,7 +40,7 @@ export interface EngineHost {
   readonly version: string;
   /** Devices that layers can be put on; only the processor where no other build is installed. */
   readonly devices: readonly string[];
-  /** @throws `E_ENGINE_LOAD` with what the engine said */
+  /** @throws `E_IO`, and `E_ENGINE_LOAD` with what the engine said */
   load(path: string, options?: LoadOptions): EngineModel;
 }
 

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import {
   type ContextOptions,
@@ -6,6 +7,7 @@ import {
   FewbitError,
   type LoadOptions,
 } from "@fewbit/core";
+import { ioError } from "@fewbit/core/node";
 import koffi from "koffi";
 import { LlamaContext } from "./context.js";
 import { type Handle, values } from "./layout.js";
@@ -16,9 +18,14 @@ const decoder = new TextDecoder();
 /** A list of no devices, which leaves everything on the processor; llama.cpp reads up to the null pointer. */
 let noDevices: bigint | undefined;
 
-/** @throws `E_ENGINE_LOAD` with what llama.cpp said */
+/** @throws `E_IO` where the file cannot be read at all, `E_ENGINE_LOAD` with what llama.cpp said */
 export function loadModel(library: Library, path: string, options: LoadOptions): EngineModel {
   const { gpuLayers = 0, vocabularyOnly = false } = options;
+  try {
+    closeSync(openSync(path, "r"));
+  } catch (cause) {
+    throw ioError(cause, "opening", path);
+  }
   noDevices ??= emptyList();
   library.log.clear();
   const handle = library.llama_model_load_from_file(path, {

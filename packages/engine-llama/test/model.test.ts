@@ -298,9 +298,11 @@ describe.skipIf(build === undefined)("what cannot be loaded", () => {
   });
 
   test("a file that is not there", async () => {
-    await expect(load(join(folder, "absent.gguf"))).rejects.toMatchObject({
-      code: "E_ENGINE_LOAD",
-      message: expect.stringMatching(/failed to open GGUF file .*absent\.gguf/),
+    const path = join(folder, "absent.gguf");
+    await expect(load(path)).rejects.toMatchObject({
+      code: "E_IO",
+      message: expect.stringMatching(/^opening failed: .*\(ENOENT\)$/),
+      at: { file: path },
     });
   });
 
