@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { addBench } from "./commands/bench.js";
+import { addCalibrate } from "./commands/calibrate.js";
 import { addCompare } from "./commands/compare.js";
 import { addConvert } from "./commands/convert.js";
 import { addDownload } from "./commands/download.js";
@@ -34,6 +35,7 @@ export function createProgram(world: Surroundings): Command {
         "fewbit quantize model-f16.gguf --type Q4_K_M --dry-run",
         "fewbit convert path/to/checkpoint --outtype bf16",
         "fewbit inspect model-f16.gguf",
+        "fewbit calibrate model-f16.gguf --data text.txt",
         "fewbit error model-f16.gguf model-Q4_K_M.gguf",
         "fewbit compare model-f16.gguf model-Q4_K_M.gguf --data wiki.test.raw",
         "fewbit bench model-Q4_K_M.gguf",
@@ -45,6 +47,7 @@ export function createProgram(world: Surroundings): Command {
   addDownload(program, world);
   addConvert(program, world);
   addInspect(program, world);
+  addCalibrate(program, world);
   addError(program, world);
   addPerplexity(program, world);
   addCompare(program, world);

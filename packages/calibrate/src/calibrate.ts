@@ -1,4 +1,4 @@
-import type { Engine } from "@fewbit/core";
+import { type Engine, FewbitError, isFewbitError } from "@fewbit/core";
 import type { Collected, Collection } from "@fewbit/format-gguf";
 import type { Moment } from "./moments.js";
 import type { Losses } from "./perplexity.js";
@@ -35,6 +35,8 @@ export interface CalibrationProgress {
   readonly perplexity: number;
   /** What was collected up to here, once in a while: a complete importance matrix of `done` chunks. */
   readonly snapshot?: Collection;
+  /** Sentences for the user, once. */
+  readonly warnings?: readonly string[];
 }
 
 /** What `calibrate` collected. */
@@ -54,7 +56,7 @@ export interface Calibration {
   /** What the engine says of the model and of itself. */
   readonly model: string;
   readonly engine: string;
-  /** Sentences for the user. */
+  /** Sentences for the user, with those that came on the way. */
   readonly warnings: readonly string[];
 }
 
@@ -68,7 +70,7 @@ export interface Calibration {
 export async function* calibrate(
   request: CalibrationRequest,
 ): AsyncGenerator<CalibrationProgress, Calibration> {
-  const { engine, model, text, datasets, collect = ["importance"], momentsOf = "", signal } = request;
+  const { model, text, datasets, collect = ["importance"], momentsOf = "" } = request;
   const { saveEvery = 10, before, ...options } = request;
   const input: CalibrationInput = {
     model,
@@ -82,7 +84,6 @@ export async function* calibrate(
     },
     ...(before === undefined ? {} : { before: { ...readRecord(before), entries: before.entries } }),
   };
-  const task = { url: new URL("./task.js", import.meta.url).href };
   let started: Extract<CalibrationStep, { step: "started" }> | undefined;
   let ended: Extract<CalibrationStep, { step: "ended" }> | undefined;
   let done = 0;
@@ -94,7 +95,7 @@ export async function* calibrate(
     chunkSize: making.contextSize,
     metadata: [recordOf(making, { done, ...(losses === undefined ? {} : { losses }) })],
   });
-  for await (const step of engine.run<CalibrationStep>(task, input, signal === undefined ? {} : { signal })) {
+  for await (const step of run(request, input)) {
     if (step.step === "ended") {
       ended = step;
       continue;
@@ -109,6 +110,7 @@ export async function* calibrate(
       done,
       chunks: started!.chunks,
       perplexity: perplexityOf(losses),
+      ...(step.step === "started" ? { warnings: warningsOf(step) } : {}),
       ...(step.step === "snapshot" ? { snapshot: collection(started!.making, step.entries) } : {}),
     };
   }
@@ -127,6 +129,31 @@ export async function* calibrate(
     engine: version,
     warnings: [...warningsOf(started!), ...gapsOf(importance)],
   };
+}
+
+/** The task's steps, after the model was loaded. */
+async function* run({ engine, signal }: CalibrationRequest, input: CalibrationInput) {
+  const task = { url: new URL("./task.js", import.meta.url).href };
+  let reading = false;
+  try {
+    for await (const step of engine.run<CalibrationStep>(
+      task,
+      input,
+      signal === undefined ? {} : { signal },
+    )) {
+      reading = step.step === "loaded";
+      if (step.step !== "loaded") yield step;
+    }
+  } catch (error) {
+    if (!reading || !isFewbitError(error, "E_ENGINE_DIED")) throw error;
+    throw new FewbitError(
+      "E_TEXT",
+      "The engine ended while it read the text: the model's vocabulary may lack what it needs for some of its characters.",
+      {},
+      "Leave out characters that the model has never seen, or convert the model again with all of its vocabulary.",
+      error,
+    );
+  }
 }
 
 const perplexityOf = (losses: Losses | undefined): number =>
@@ -149,7 +176,7 @@ function warningsOf({
 }
 
 /** One sentence for each entry with experts that no token reached. */
-export function gapsOf({ entries }: Collection): string[] {
+function gapsOf({ entries }: Collection): string[] {
   return [...entries].flatMap(([name, { counts }]) => {
     const unused = [...counts.keys()].filter((expert) => counts[expert] === 0);
     if (unused.length === 0) return [];

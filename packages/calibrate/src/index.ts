@@ -4,7 +4,8 @@ export {
   type CalibrationRequest,
   calibrate,
 } from "./calibrate.js";
-export { mergeCollections } from "./merge.js";
+export { type DefaultText, defaultText } from "./default-text/index.js";
+export { mergeCollections, type Named } from "./merge.js";
 export type { Moment } from "./moments.js";
 export {
   EntropyObserver,

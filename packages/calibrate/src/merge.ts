@@ -1,5 +1,5 @@
 import { FewbitError } from "@fewbit/core";
-import type { Collected, StoredCollection } from "@fewbit/format-gguf";
+import type { Collected, Collection, StoredCollection } from "@fewbit/format-gguf";
 
 interface Sums {
   readonly sums: Float32Array;
@@ -20,7 +20,7 @@ export interface Named {
  * @param chunkSize tokens of a chunk; that of the first matrix in the GGUF form when absent, 512 where there is none
  * @throws `E_IMATRIX_SHAPE` naming file and tensor where entries have different sizes
  */
-export function mergeCollections(matrices: readonly Named[], chunkSize?: number) {
+export function mergeCollections(matrices: readonly Named[], chunkSize?: number): Collection {
   const size =
     chunkSize ?? (matrices.find(({ collection }) => !collection.legacy)?.collection.chunkSize || 512);
   const entries = new Map<string, Sums>();

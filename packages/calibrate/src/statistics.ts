@@ -1,8 +1,10 @@
-import type { StoredCollection } from "@fewbit/format-gguf";
+import type { Collection } from "@fewbit/format-gguf";
 
 /** What an entry of an importance matrix looks like. An activation here is a mean of squares: one of each column. */
 export interface TensorStatistics {
   readonly tensor: string;
+  /** Such as `attn_q`. */
+  readonly kind: string;
   /** Number of its layer; absent for tensors outside of layers. */
   readonly layer?: number;
   /** Σ(Act²): all of them added up. */
@@ -35,7 +37,7 @@ export interface LayerStatistics {
 /**
  * What llama-imatrix shows with `--show-statistics`, in its order: by kind of tensor, those with the largest sums first.
  */
-export function importanceStatistics({ entries }: Pick<StoredCollection, "entries">): {
+export function importanceStatistics({ entries }: Pick<Collection, "entries">): {
   readonly tensors: readonly TensorStatistics[];
   readonly layers: readonly LayerStatistics[];
 } {
@@ -46,13 +48,9 @@ export function importanceStatistics({ entries }: Pick<StoredCollection, "entrie
     const before =
       layer === undefined ? undefined : entries.get(tensor.replace(/blk\.\d+\./, `blk.${layer - 1}.`));
     const cosine = before === undefined ? 0 : cosineOf(entry.sums, before.sums);
-    return [{ tensor, ...(layer === undefined ? {} : { layer }), ...found, cosine }];
+    return [{ tensor, kind: kindOf(tensor), ...(layer === undefined ? {} : { layer }), ...found, cosine }];
   });
-  const kind = new Map(tensors.map(({ tensor }) => [tensor, kindOf(tensor)]));
-  tensors.sort((a, b) => {
-    const [x, y] = [kind.get(a.tensor)!, kind.get(b.tensor)!];
-    return x < y ? -1 : x > y ? 1 : b.sum - a.sum;
-  });
+  tensors.sort((a, b) => (a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : b.sum - a.sum));
   return { tensors, layers: layersOf(tensors) };
 }
 
@@ -61,8 +59,7 @@ const layerOf = (tensor: string): number | undefined => {
   return number === undefined ? undefined : Number(number);
 };
 
-/** `attn_q` of `blk.0.attn_q.weight`. */
-export const kindOf = (tensor: string): string => /([^.]+)\.weight(?:\.|$)/.exec(tensor)?.[1] ?? tensor;
+const kindOf = (tensor: string): string => /([^.]+)\.weight(?:\.|$)/.exec(tensor)?.[1] ?? tensor;
 
 function statisticsOf(sums: Float32Array, counts: Float32Array) {
   const columns = sums.length / counts.length;

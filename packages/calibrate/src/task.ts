@@ -34,6 +34,7 @@ export interface CalibrationInput {
 }
 
 export type CalibrationStep =
+  | { readonly step: "loaded" }
   | {
       readonly step: "started";
       readonly engine: string;
@@ -57,6 +58,7 @@ export type CalibrationStep =
 const task: EngineTask<CalibrationInput, CalibrationStep> = function* (host, input) {
   const { settings, before } = input;
   const model = host.load(input.model, { gpuLayers: settings.gpuLayers });
+  yield { step: "loaded" };
   const reading = new Reading(model, input.text, settings);
   const making = makingOf(model, reading.tokens, settings);
   if (before !== undefined) refuseOther(before.making, making);
