@@ -121,7 +121,12 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
     const expected = chunks.map((chunk) => rowsOf(reading, chunk, reference, context, softmax, scorer));
     yield {
       kind: "reference",
-      sums: expected.map((rows) => ({ loss: sumsOf(rows.map(({ loss }) => loss)) })),
+      sums: expected.map((rows) => ({
+        loss: sumsOf(
+          rows.map(({ loss }) => loss),
+          scorer,
+        ),
+      })),
     };
     for (const [candidate, { model, divergence, change }] of measured.entries()) {
       const other = open.get(model) ?? model.context(options);
@@ -141,17 +146,17 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
           if (q === undefined) throw badLogits(model.path, chunk, reading.from + i + 1);
           const row = rows[i]!;
           own[i] = scorer.loss(q, logits[target]!);
-          product += own[i]! * row.loss;
+          product += scorer.multiply(own[i]!, row.loss);
           part(divergence)[i] = scorer.divergence(reading.row(context, chunk, i), row, logits, q);
           part(change)[i] = scorer.change(own[i]!, row.loss);
           if (row.top === q.top) sameTop++;
         });
         return {
-          loss: sumsOf(own),
+          loss: sumsOf(own, scorer),
           product,
           divergence: sumsOf(part(divergence)),
-          change: sumsOf(part(change)),
-          squaredChange: sumsOf(part(change).map((x) => x * x)),
+          change: sumsOf(part(change), scorer),
+          squaredChange: sumsOf(part(change).map((x) => scorer.multiply(x, x))),
           sameTop,
         };
       });
@@ -217,12 +222,17 @@ function rowsOf(
   });
 }
 
-function sumsOf(values: Iterable<number> & { readonly length: number }): Sums {
+const exactly = { multiply: (a: number, b: number): number => a * b };
+
+function sumsOf(
+  values: Iterable<number> & { readonly length: number },
+  { multiply }: Pick<Scorer, "multiply"> = exactly,
+): Sums {
   let sum = 0;
   let squares = 0;
   for (const value of values) {
     sum += value;
-    squares += value * value;
+    squares += multiply(value, value);
   }
   return { count: values.length, sum, squares };
 }

@@ -51,6 +51,10 @@ export class RoundedScorer implements Scorer {
     return fround(logSumOf(q) - logit);
   }
 
+  multiply(a: number, b: number): number {
+    return fround(a * b);
+  }
+
   change(loss: number, expectedLoss: number): number {
     return fround(fround(Math.exp(-loss)) - fround(Math.exp(-expectedLoss)));
   }

@@ -15,6 +15,8 @@ export interface Scorer {
   expect(logits: Float32Array, p: Distribution, target: number): Expected;
   /** -ln q of a token with this logit. */
   loss(q: Distribution, logit: number): number;
+  /** Of two losses, or of two changes: what variances are made of. */
+  multiply(a: number, b: number): number;
   /** How much more probable a token has become. */
   change(loss: number, expectedLoss: number): number;
   /** In nats; `actual` are the logits of `q`, the distribution that was asked for last. */
@@ -27,6 +29,7 @@ export interface Scorer {
 export const exactScorer = (softmax: Softmax): Scorer => ({
   expect: (logits, p, target) => ({ p, top: p.top, loss: p.logSum - logits[target]! }),
   loss: (q, logit) => q.logSum - logit,
+  multiply: (a, b) => a * b,
   change: (loss, expectedLoss) => Math.exp(-loss) - Math.exp(-expectedLoss),
   divergence: (logits, { p }, _, q) => softmax.divergence(logits, p, q),
   percentile,
