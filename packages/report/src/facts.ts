@@ -37,6 +37,8 @@ export interface Facts {
   readonly smallest?: Standing;
   /** Of which the measure is not a number. */
   readonly unmeasured: readonly Standing[];
+  /** Neighbours of the front whose losses differ by less than twice their standard error. */
+  readonly close: readonly (readonly [Standing, Standing])[];
 }
 
 export function factsOf(data: ReportData): Facts {
@@ -84,6 +86,12 @@ export function factsOf(data: ReportData): Facts {
     ...(best === undefined ? {} : { best }),
     ...(closest === undefined ? {} : { closest }),
     ...(smallest === undefined ? {} : { smallest }),
+    close: ordered.slice(1).flatMap((larger, i) => {
+      const smaller = ordered[i]!;
+      return smaller.loss - larger.loss < 2 * Math.hypot(smaller.error, larger.error)
+        ? [[smaller, larger] as const]
+        : [];
+    }),
     unmeasured: measure === undefined ? [] : standings.filter(({ loss }) => Number.isNaN(loss)),
   };
 }

@@ -40,14 +40,17 @@ export function luminance([r, g, b]: Colour): number {
 /** Black or white, whichever can be read on it better: at least 4.5 to 1 for any colour. */
 const readableOn = (colour: Colour): string => (luminance(colour) > 0.179 ? "#000" : "#fff");
 
-/** Custom properties of the style sheet: the colour of each class, 0 the worst, and of text on it. */
-export function rampProperties(classes: number): string {
+/** In light and in dark, as CSS has it. */
+export type ThemedColour = readonly [string, string];
+
+/** Names and colours of each class, 0 the worst, and of text on it. */
+export function rampColours(classes: number): (readonly [string, ThemedColour])[] {
   return Array.from({ length: classes }, (_, i) => {
     const at = classes === 1 ? 0.5 : i / (classes - 1);
     const [light, dark] = [colourAt(at), colourAt(1 - at)];
-    return (
-      `--heat-${i}:light-dark(${hex(light)},${hex(dark)});` +
-      `--on-heat-${i}:light-dark(${readableOn(light)},${readableOn(dark)});`
-    );
-  }).join("");
+    return [
+      [`heat-${i}`, [hex(light), hex(dark)]],
+      [`on-heat-${i}`, [readableOn(light), readableOn(dark)]],
+    ] as const;
+  }).flat();
 }

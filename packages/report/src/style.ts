@@ -1,14 +1,32 @@
-import { rampProperties } from "./ramp.js";
+import { rampColours, type ThemedColour } from "./ramp.js";
 
-/** The page's style sheet. Colours are Okabe and Ito's where they mean something; every text has a contrast of 4.5 or more. */
+/** Name → in light and in dark. Okabe and Ito's where they mean something; every text has a contrast of 4.5 or more. */
+const palette: readonly (readonly [string, ThemedColour])[] = [
+  ["page", ["#f6f7f9", "#0f1114"]],
+  ["surface", ["#fff", "#181b20"]],
+  ["ink", ["#16191d", "#eceef1"]],
+  ["muted", ["#565d66", "#a9b1bb"]],
+  ["line", ["#dfe3e8", "#30353d"]],
+  ["accent", ["#0068a8", "#5bb8ec"]],
+  ["best", ["#c44f00", "#ffa63d"]],
+  ["band", ["#c9d6e2", "#3d4b59"]],
+  ["heat-exact", ["#dfe3e8", "#3a4048"]],
+  ["on-heat-exact", ["#16191d", "#eceef1"]],
+  ["heat-nan", ["#d0006f", "#ff5fae"]],
+  ["on-heat-nan", ["#fff", "#000"]],
+];
+
+/** Browsers that do not know light-dark(), of before 2024, show the light theme. */
+function colours(heatClasses: number): string {
+  const all = [...palette, ...rampColours(heatClasses)];
+  const light = all.map(([name, [light]]) => `--${name}:${light};`).join("");
+  const both = all.map(([name, [light, dark]]) => `--${name}:light-dark(${light},${dark});`).join("");
+  return `:root{${light}}@supports (color:light-dark(#000,#fff)){:root{color-scheme:light dark;${both}}}`;
+}
+
+/** The page's style sheet. */
 export const styleSheet = (heatClasses: number): string => `
-:root{color-scheme:light dark;
---page:light-dark(#f6f7f9,#0f1114);--surface:light-dark(#fff,#181b20);--ink:light-dark(#16191d,#eceef1);
---muted:light-dark(#565d66,#a9b1bb);--line:light-dark(#dfe3e8,#30353d);--accent:light-dark(#0068a8,#5bb8ec);
---best:light-dark(#c44f00,#ffa63d);--band:light-dark(#c9d6e2,#3d4b59);
---heat-exact:light-dark(#dfe3e8,#3a4048);--on-heat-exact:light-dark(#16191d,#eceef1);
---heat-nan:light-dark(#d0006f,#ff5fae);--on-heat-nan:light-dark(#fff,#000);
-${rampProperties(heatClasses)}}
+${colours(heatClasses)}
 :root[data-theme=light]{color-scheme:light}
 :root[data-theme=dark]{color-scheme:dark}
 *{box-sizing:border-box}
@@ -91,6 +109,10 @@ thead button::after{content:"↕";opacity:.45;font-size:.8em}
 #tip{position:fixed;z-index:5;max-width:min(320px,calc(100vw - 24px));pointer-events:none;background:var(--ink);color:var(--surface);border-radius:6px;padding:8px 11px;font-size:.8125rem;line-height:1.45;left:0;top:0}
 #tip b{display:block}
 details{margin-top:12px}
+.terms{margin:6px 0 0}
+.terms div{display:block;padding:3px 0}
+.terms dt{display:inline;color:var(--ink);font-weight:600}
+.terms dd{display:inline;text-align:left;color:var(--muted)}
 summary{cursor:pointer;font-size:.875rem;color:var(--accent);padding:4px 0}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(290px,100%),1fr));gap:18px}
 pre{background:var(--page);border:1px solid var(--line);border-radius:6px;padding:12px;overflow-x:auto;font:.8125rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;margin:0 0 10px}

@@ -51,7 +51,7 @@ const figures: readonly Figure[] = [
   {
     title: "Mean KLD",
     about:
-      "mean Kullback-Leibler divergence from the reference, nats per token, ± standard error: lower is better",
+      "mean Kullback-Leibler divergence of the candidate's next-token probabilities from the reference's, nats per token: 0 where both say the same",
     value: ({ kld }) => kld?.mean,
     text: ({ kld }) =>
       kld && estimate({ value: kld.mean, ...(kld.error === undefined ? {} : { error: kld.error }) }),
@@ -142,7 +142,10 @@ export function candidateTable({ data, standings, best }: Facts): Markup {
         const number = value(candidate);
         return html`<td${number !== undefined && html` data-value="${String(number)}"`}>${text(candidate) ?? "–"}</td>`;
       })}</tr>`,
-  )}</tbody></table></div>`;
+  )}</tbody></table></div>
+<details><summary>What the figures mean</summary><dl class="terms">${shown.map(
+    ({ title, about }) => html`<div><dt>${title}:</dt> <dd>${about}</dd></div>`,
+  )}</dl></details>`;
 }
 
 const rungs: readonly (readonly [keyof Percentiles, string])[] = [

@@ -87,7 +87,16 @@ ${sameTop && html`<div><dt>Same top token</dt><dd>${formatPercent(sameTop.value)
 }
 
 /** The rule, stated; and what it left out. */
-function reasons({ best, front, standings, unmeasured, measure, smallest, closest }: Facts): Markup | false {
+function reasons({
+  best,
+  close,
+  front,
+  standings,
+  unmeasured,
+  measure,
+  smallest,
+  closest,
+}: Facts): Markup | false {
   const loss = measure === "weights" ? "error" : "divergence";
   const beaten = standings.filter(({ beatenBy }) => beatenBy !== undefined);
   const parts = [
@@ -104,6 +113,8 @@ function reasons({ best, front, standings, unmeasured, measure, smallest, closes
           ({ label, beatenBy }, i) =>
             html`${i > 0 && "; "}${isolated(label)} is beaten by ${isolated(beatenBy!.label)}`,
         )}${beaten.length > 6 && `; and ${beaten.length - 6} more are beaten`}.`,
+    close.length > 0 &&
+      html`This text is too short to tell apart ${close.map(([a, b], i) => html`${i > 0 && ", "}${isolated(a.label)} and ${isolated(b.label)}`)}: their figures differ by less than twice their standard error.`,
     unmeasured.length > 0 &&
       html`Not compared, for want of a ${loss} that is a number: ${unmeasured.map(({ label }, i) => html`${i > 0 && ", "}${isolated(label)}`)}.`,
   ].filter((part) => part !== false);

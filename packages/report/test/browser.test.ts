@@ -9,7 +9,7 @@ import type { ReportData } from "../src/data.js";
 import { renderReport } from "../src/page.js";
 import { hostile, hostileReport, sample } from "./sample.js";
 
-const folder = mkdtempSync(join(tmpdir(), "fewbit-report-"));
+let folder: string;
 let browser: Browser;
 let pages = 0;
 
@@ -73,6 +73,7 @@ const complete = (): ReportData => {
 
 describe.skipIf(chromium === undefined)(inBrowser, () => {
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "fewbit-report-"));
     browser = await driver.launch({
       executablePath: chromium!,
       args: [...chromiumArguments],

@@ -58,6 +58,20 @@ describe("facts", () => {
     expect(facts.closest!.label).toBe("F16");
     expect(facts.best?.label).not.toBe("F16");
   });
+  test("neighbours within twice their error are said to be close", () => {
+    const data = sample(2);
+    const reportOf = (error: number) => ({
+      ...data,
+      candidates: data.candidates.map((candidate, i) => ({
+        ...candidate,
+        kld: { mean: 0.01 + 0.01 * i, error },
+      })),
+    });
+    expect(factsOf(reportOf(0.003)).close).toEqual([]);
+    expect(factsOf(reportOf(0.004)).close.map((pair) => pair.map(({ label }) => label))).toEqual([
+      ["Q6_K", "Q8_0"],
+    ]);
+  });
   test("one that beats all others is the best trade", () => {
     const data = sample(2);
     const [good, bad] = data.candidates;
