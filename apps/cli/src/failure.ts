@@ -15,10 +15,21 @@ export interface Ending {
   readonly failure?: Failure;
 }
 
+/** Thrown when what is wrong has been printed with the results already: only the exit status is left to set. */
+export class Reported extends Error {
+  readonly code: ErrorCode;
+
+  constructor({ code, message }: FewbitError) {
+    super(message);
+    this.code = code;
+  }
+}
+
 const BUG = "This is a bug: please report it with what --debug adds.";
 
 /** Anything thrown on the way becomes a code, a place, a sentence and a remedy. */
 export function endingOf(thrown: unknown): Ending {
+  if (thrown instanceof Reported) return { exit: errorCodes[thrown.code].exit };
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return { exit: 0 };
     const message =

@@ -14,7 +14,9 @@ import {
 import { type Written, writeModel } from "@fewbit/core/node";
 import { applyOverrides, parseOverride, splitBy, splitting } from "@fewbit/format-gguf";
 import { type Command, Option } from "commander";
+import type { Checked } from "./checking.js";
 import { outputOf, parseThreads } from "./choices.js";
+import { Reported } from "./failure.js";
 import { runnerOf } from "./plugins.js";
 import { follow } from "./progress.js";
 import {
@@ -69,6 +71,8 @@ export interface Production {
   readonly stem: string;
   /** Files that the output must not replace, beside those of the model. */
   readonly inputs: readonly string[];
+  /** Compares what was written with what it was made from. */
+  readonly check?: (paths: readonly string[]) => Promise<Checked | undefined>;
 }
 
 /** Writes the model, or prints what it would be, and says what came of it. */
@@ -111,7 +115,10 @@ export async function produce(
   });
   const start = performance.now();
   const written = await follow(run, session);
-  printSummary(planned.plan, written, performance.now() - start, session);
+  const milliseconds = performance.now() - start;
+  const checked = await production.check?.(written.paths);
+  printSummary(planned.plan, written, milliseconds, checked, session);
+  if (checked?.failure !== undefined) throw session.json ? new Reported(checked.failure) : checked.failure;
 }
 
 /** The same recipe, with metadata of the user's own. */
@@ -167,7 +174,13 @@ function printPlan(plan: Plan, output: string, session: Session): void {
   );
 }
 
-function printSummary(plan: Plan, written: Written, milliseconds: number, session: Session): void {
+function printSummary(
+  plan: Plan,
+  written: Written,
+  milliseconds: number,
+  checked: Checked | undefined,
+  session: Session,
+): void {
   const summary = summarise(plan);
   const seconds = milliseconds / 1000;
   session.document({
@@ -177,6 +190,7 @@ function printSummary(plan: Plan, written: Written, milliseconds: number, sessio
     weightsPerSecond: summary.weights / seconds,
     zeroed: written.zeroed,
     summary: summaryDocument(summary),
+    ...(checked === undefined ? {} : { check: checked.document }),
   });
   if (session.quiet) return;
   session.print(
@@ -186,6 +200,7 @@ function printSummary(plan: Plan, written: Written, milliseconds: number, sessio
       typesText(summary),
       `${formatDuration(milliseconds)}, ${formatCount(summary.weights / seconds)} weights/s`,
       ...(written.zeroed > 0 ? [zeroedText(written.zeroed)] : []),
+      ...(checked === undefined ? [] : [checked.text]),
     ].join("\n"),
   );
 }

@@ -96,6 +96,7 @@ export const errorCodes = {
   E_ARCHITECTURE: { exit: 3, when: "No registered plugin knows the architecture of a checkpoint." },
   E_TOKENIZER: { exit: 3, when: "A tokenizer's files are malformed, or of a kind that GGUF cannot hold." },
   E_PRETOKENIZER: { exit: 3, when: "No known pre-tokenizer behaves like the one of a tokenizer." },
+  E_PARITY: { exit: 3, when: "A converted model does not do the same as its checkpoint." },
   E_HUB: { exit: 4, when: "The hub refused a request, or what came is not what it promised." },
   E_IO: { exit: 4, when: "Reading or writing failed." },
   E_SPACE: { exit: 4, when: "The disk has no room for the output." },

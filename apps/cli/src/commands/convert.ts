@@ -2,6 +2,7 @@ import { autoOuttype, outtypeRecipe, outtypes } from "@fewbit/convert";
 import { FewbitError, type Model, type Recipe, type Registry } from "@fewbit/core";
 import { schemeRecipe } from "@fewbit/format-gguf";
 import type { Command } from "commander";
+import { type CheckOptions, check, withCheckOptions } from "../checking.js";
 import { chooseRecipe } from "../choices.js";
 import { type ConversionOptions, openForWriting, withConversionOptions } from "../opening.js";
 import { type ProductionOptions, produce, withProductionOptions } from "../production.js";
@@ -14,7 +15,7 @@ import {
   withCommonOptions,
 } from "../session.js";
 
-interface ConvertOptions extends CommonOptions, ProductionOptions, ConversionOptions {
+interface ConvertOptions extends CommonOptions, ProductionOptions, ConversionOptions, CheckOptions {
   readonly output?: string;
   readonly outtype: string;
 }
@@ -28,11 +29,16 @@ that the weights are stored in. Any other type of "fewbit recipes" is what fewbi
 
 Nothing is written in between: tensors are read from the checkpoint, turned as GGUF has them, and written in their
 place. Without a name the output is <checkpoint>-<TYPE>.gguf beside its folder.
+
+At the end some thousand texts of all scripts and kinds go through the checkpoint's own tokenizer and, by llama.cpp,
+through that of the output, and conversations through the chat template of both. Differences that llama.cpp makes
+whatever a file says are told with their reason; any other is an error under --check.
 ${examples(
   "fewbit convert path/to/checkpoint",
   "fewbit convert path/to/checkpoint -o model.gguf --outtype bf16",
   "fewbit convert path/to/checkpoint --outtype Q4_K_M",
   "fewbit convert path/to/checkpoint --outtype q8_0 --split-max-size 4G",
+  "fewbit convert path/to/checkpoint --check",
   "fewbit convert path/to/checkpoint --dry-run",
 )}`;
 
@@ -43,7 +49,7 @@ export function addConvert(program: Command, world: Surroundings): void {
     .argument("<checkpoint>", "its folder, or its address")
     .option("-o, --output <file>", "the file to write")
     .option("--outtype <type>", "f32, f16, bf16, q8_0, or any type of fewbit quantize", AUTO);
-  withCommonOptions(withConversionOptions(withProductionOptions(command)))
+  withCommonOptions(withCheckOptions(withConversionOptions(withProductionOptions(command))))
     .addHelpText("after", HELP)
     .action(async (path: string, options: ConvertOptions) => {
       await convertCheckpoint(path, options, openSession(world, options));
@@ -53,7 +59,7 @@ export function addConvert(program: Command, world: Surroundings): void {
 async function convertCheckpoint(path: string, options: ConvertOptions, session: Session): Promise<void> {
   const registry = await session.registry(path);
   const recipeOf = outtypeOf(options.outtype, registry);
-  const { model, converted, stem, inputs } = await session.stoppable(
+  const { model, converted, files, stem, inputs } = await session.stoppable(
     openForWriting(path, registry, options, session.cwd),
   );
   if (!converted)
@@ -65,7 +71,16 @@ async function convertCheckpoint(path: string, options: ConvertOptions, session:
     );
   const recipe = recipeOf(model);
   await produce(
-    { model, recipe, context: { options: {} }, registry, output: options.output, stem, inputs },
+    {
+      model,
+      recipe,
+      context: { options: {} },
+      registry,
+      output: options.output,
+      stem,
+      inputs,
+      check: ([path]) => check(path!, files, registry, options, session),
+    },
     options,
     session,
   );
