@@ -99,10 +99,15 @@ export function behaviour(): void {
   const island = byId("data");
   if (island === null) return;
   const { names, shapes, types, candidates: measured } = JSON.parse(island.textContent!) as TensorIsland;
-  const decibels = (value: number | null | undefined): string =>
-    value === undefined ? "–" : value === null ? "exact" : value.toFixed(2);
-  const small = (value: number | null): string =>
-    value === null ? "–" : value === 0 ? "0" : value.toExponential(2);
+  type Figure = number | string | undefined;
+  const inWords: Record<string, string> = { Infinity: "exact", "-Infinity": "−∞", NaN: "not a number" };
+  const decibels = (value: Figure): string =>
+    typeof value === "number" ? value.toFixed(2) : value === undefined ? "–" : inWords[value]!;
+  const withUnit = (value: Figure): string => decibels(value) + (typeof value === "number" ? " dB" : "");
+  const small = (value: Figure): string =>
+    typeof value !== "number" ? decibels(value) : value === 0 ? "0" : value.toExponential(2);
+  const cosineOf = (value: Figure): string =>
+    typeof value === "number" ? value.toFixed(6) : decibels(value);
   let chosen = 0;
 
   const maps = all<HTMLElement>("[data-map]");
@@ -134,24 +139,20 @@ export function behaviour(): void {
       const row = create("tr", "", body);
       const title = create("th", "", row) as HTMLTableCellElement;
       title.scope = "row";
-      title.dataset.value = names[name!]!;
-      create("bdi", names[name!]!, title);
-      const cell = (text: string, value: string | undefined): void => {
+      title.dataset.value = names[name]!;
+      create("bdi", names[name]!, title);
+      const cell = (text: string, value: Figure): void => {
         const made = create("td", text, row);
-        if (value !== undefined) made.dataset.value = value;
+        if (value !== undefined) made.dataset.value = String(value);
       };
-      const number = (value: number | null): string => (value === null ? "Infinity" : String(value));
-      cell(
-        shapes[name!]!,
-        String(shapes[name!]!.split(" × ").reduce((product, n) => product * Number(n), 1)),
-      );
-      cell(types[from!]!, String(from));
-      cell(types[to!]!, String(to));
-      cell(decibels(sqnr), number(sqnr!));
-      if (weighted) cell(decibels(weight), weight === undefined ? undefined : number(weight));
-      cell(small(rmse!), number(rmse!));
-      cell(small(max!), number(max!));
-      cell(cosine!.toFixed(6), number(cosine!));
+      cell(shapes[name]!, String(shapes[name]!.split(" × ").reduce((product, n) => product * Number(n), 1)));
+      cell(types[from]!, String(from));
+      cell(types[to]!, String(to));
+      cell(decibels(sqnr), sqnr);
+      if (weighted) cell(decibels(weight), weight);
+      cell(small(rmse), rmse);
+      cell(small(max), max);
+      cell(cosineOf(cosine), cosine);
     }
     sortable(filled, body);
     box.append(filled);
@@ -192,10 +193,8 @@ export function behaviour(): void {
     create("bdi", names[number]!, create("b", "", tip));
     const line = (text: string): void => void create("div", text, tip);
     line(`${shapes[number]}, ${types[from!]} → ${types[to!]}`);
-    line(
-      `SQNR ${sqnr === null ? "exact" : `${decibels(sqnr)} dB`}${weight === undefined ? "" : `, weighted ${decibels(weight)} dB`}`,
-    );
-    line(`RMSE ${small(rmse!)}, largest error ${small(max!)}, cosine ${cosine!.toFixed(6)}`);
+    line(`SQNR ${withUnit(sqnr)}${weight === undefined ? "" : `, weighted ${withUnit(weight)}`}`);
+    line(`RMSE ${small(rmse)}, largest error ${small(max)}, cosine ${cosineOf(cosine)}`);
     tip.hidden = false;
     place();
   };

@@ -7,7 +7,8 @@ import { placeOf, sortRoles } from "./roles.js";
 
 /** Layers, roles and classes of colour, the same for the maps of all candidates, so that they can be compared. */
 export interface HeatScale {
-  readonly layers: number;
+  /** Numbers of the layers, ascending: a column each, however far apart they are. */
+  readonly layers: readonly number[];
   readonly roles: readonly string[];
   /** Decibels at which the next class begins, ascending: one fewer than there are classes. */
   readonly thresholds: readonly number[];
@@ -32,7 +33,7 @@ export function heatScale(candidates: readonly Candidate[]): HeatScale | undefin
   if (lossy.size === 0) return undefined;
   const places = [...lossy].map(placeOf);
   return {
-    layers: places.reduce((most, { layer = -1 }) => Math.max(most, layer + 1), 0),
+    layers: [...new Set(places.flatMap(({ layer }) => layer ?? []))].sort((a, b) => a - b),
     roles: sortRoles([...new Set(places.map(({ role }) => role))]),
     thresholds: thresholds(decibels),
     exact: [...all].filter((name) => !lossy.has(name)),
@@ -70,22 +71,23 @@ export function heatMap(
   const { layers, roles, thresholds } = scale;
   const labels = roles.map((role) => shorten(role, 18));
   const marginLeft = Math.ceil(Math.max(...labels.map((label) => textWidth(label, 12)))) + 10;
-  const columns = Math.max(layers, 1);
+  const columns = Math.max(layers.length, 1);
   // Whole pixels: sharp edges, and short numbers.
   const width = Math.min(54, Math.max(9, Math.floor(680 / columns)));
   const exact = new Set(scale.exact);
   const rows = new Map(roles.map((role, i) => [role, i]));
+  const columnOf = new Map(layers.map((layer, i) => [layer, i]));
   const cells = tensors
     .filter(({ name }) => !exact.has(name))
     .map(({ name, sqnr }) => {
-      const { layer = 0, role } = placeOf(name);
-      const wide = placeOf(name).layer === undefined;
+      const { layer, role } = placeOf(name);
+      const column = layer === undefined ? undefined : columnOf.get(layer)!;
       return {
         name,
         sqnr,
         row: rows.get(role)!,
-        x1: layer,
-        x2: wide ? columns : layer + 1,
+        x1: column ?? 0,
+        x2: column === undefined ? columns : column + 1,
         kind: sqnr === Number.POSITIVE_INFINITY ? "exact" : String(classOf(sqnr, thresholds) ?? "nan"),
       };
     });
@@ -98,10 +100,10 @@ export function heatMap(
     undefined,
   );
   const every = Math.ceil(24 / width);
-  const ticks = Array.from({ length: Math.ceil(layers / every) }, (_, i) => i * every + 0.5);
+  const ticks = layers.flatMap((_, i) => (i % every === 0 ? i + 0.5 : []));
   return {
     label:
-      `Heat map: error of ${cells.length} tensors of ${candidate}, ${layers} layers by ${roles.length} roles` +
+      `Heat map: error of ${cells.length} tensors of ${candidate}, ${layers.length} layers by ${roles.length} roles` +
       (worst === undefined ? "." : `; the worst is ${worst.name} at ${formatDecibels(worst.sqnr)} dB.`),
     numbers: { mark: "cell", of: groups.flatMap(([, group]) => group.map(({ name }) => numberOf(name))) },
     options: {
@@ -120,12 +122,12 @@ export function heatMap(
           label: null,
           fill: "var(--ink)",
         }),
-        ...(layers === 0
+        ...(layers.length === 0
           ? []
           : [
               Plot.axisX({
                 ticks,
-                tickFormat: (middle: number) => String(middle - 0.5),
+                tickFormat: (middle: number) => String(layers[middle - 0.5]),
                 tickSize: 0,
                 label: "layer",
                 labelAnchor: "center",

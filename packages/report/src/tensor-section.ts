@@ -9,7 +9,7 @@ import { placeOf } from "./roles.js";
 
 /**
  * What the page's script knows of tensors, small: names and types are said once, figures are rounded to what is shown.
- * Infinity is `null`, as an exact tensor's SQNR.
+ * What JSON cannot hold is text: an exact tensor's SQNR is "Infinity".
  */
 export interface TensorIsland {
   readonly names: readonly string[];
@@ -17,10 +17,22 @@ export interface TensorIsland {
   readonly types: readonly string[];
   readonly candidates: readonly {
     readonly label: string;
-    /** Name, original type, type, SQNR, RMSE, largest error, cosine, weighted SQNR where there is one. */
-    readonly rows: readonly (readonly (number | null)[])[];
+    readonly rows: readonly TensorRow[];
   }[];
 }
+
+type IslandFigure = number | "Infinity" | "-Infinity" | "NaN";
+
+type TensorRow = readonly [
+  name: number,
+  from: number,
+  to: number,
+  sqnr: IslandFigure,
+  rmse: IslandFigure,
+  maxError: IslandFigure,
+  cosine: IslandFigure,
+  weightedSqnr?: IslandFigure,
+];
 
 /** The section and its data; undefined where no candidate was measured tensor by tensor. */
 export function tensorSection({
@@ -85,7 +97,7 @@ function legend({ thresholds, exact }: HeatScale, candidates: readonly Candidate
   if (any(Number.isNaN)) steps.push(["nan", "not a number"]);
   return html`<ul class="legend" aria-label="Colours, in dB">${steps.map(
     ([kind, text]) =>
-      html`<li><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="2" fill="var(--heat-${kind})"/></svg> ${text}</li>`,
+      html`<li><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="2" fill="var(--heat-${kind})" stroke="var(--line)"/></svg> ${text}</li>`,
   )}</ul>`;
 }
 
@@ -115,7 +127,7 @@ function roleCell(tensors: readonly TensorError[], { thresholds }: HeatScale): M
   if (worst === undefined || median === undefined) return html`<td>–</td>`;
   const types = [...new Set(tensors.map(({ quantized }) => quantized.dtype))].join(", ");
   const kind = median === Number.POSITIVE_INFINITY ? "exact" : (classOf(median, thresholds) ?? "nan");
-  return html`<td><svg width="10" height="10" aria-hidden="true"><rect width="10" height="10" rx="2" fill="var(--heat-${kind})"/></svg> ${formatDecibels(median)}${
+  return html`<td><svg width="10" height="10" aria-hidden="true"><rect width="10" height="10" rx="2" fill="var(--heat-${kind})" stroke="var(--line)"/></svg> ${formatDecibels(median)}${
     median - worst >= 1 && html` <small>worst ${formatDecibels(worst)}</small>`
   }<small class="file">${types}</small></td>`;
 }
@@ -131,10 +143,10 @@ function islandOf(measured: readonly Standing[], numbers: Map<string, number>): 
   };
   const candidates = measured.map(({ label, candidate }) => ({
     label,
-    rows: candidate.tensors!.map(({ name, shape, original, quantized, ...figures }) => {
+    rows: candidate.tensors!.map(({ name, shape, original, quantized, ...figures }): TensorRow => {
       const number = numberOf(numbers, name);
       shapes[number] ??= shape.join(" × ");
-      return [
+      const row = [
         number,
         numberOf(types, original.dtype),
         numberOf(types, quantized.dtype),
@@ -142,12 +154,15 @@ function islandOf(measured: readonly Standing[], numbers: Map<string, number>): 
         significant(figures.rmse),
         significant(figures.maxError),
         rounded(figures.cosine, 6),
-        ...(figures.weightedSqnr === undefined ? [] : [rounded(figures.weightedSqnr, 2)]),
-      ];
+      ] as const;
+      return figures.weightedSqnr === undefined ? row : [...row, rounded(figures.weightedSqnr, 2)];
     }),
   }));
   return { names: [...numbers.keys()], shapes, types: [...types.keys()], candidates };
 }
 
-const rounded = (value: number, places: number): number => Number(value.toFixed(places));
-const significant = (value: number): number => Number(value.toPrecision(3));
+const rounded = (value: number, places: number): IslandFigure => plain(Number(value.toFixed(places)));
+const significant = (value: number): IslandFigure => plain(Number(value.toPrecision(3)));
+
+const plain = (value: number): IslandFigure =>
+  Number.isFinite(value) ? value : (String(value) as Exclude<IslandFigure, number>);

@@ -239,6 +239,33 @@ describe.skipIf(chromium === undefined)(inBrowser, () => {
     expect(await rows.count()).toBe(data.candidates[1]!.tensors!.length);
   });
 
+  test("tensors of which figures are no number, and layers far apart", async () => {
+    const data = sample(1, 2);
+    const figures = [Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const tensors = data.candidates[0]!.tensors!.slice(0, 3).map((tensor, i) => ({
+      ...tensor,
+      name: `blk.${i * 49_999}.attn_q.weight`,
+      sqnr: figures[i]!,
+      rmse: figures[i]!,
+    }));
+    const { page, trouble } = await open({ ...data, candidates: [{ ...data.candidates[0]!, tensors }] });
+    const cells = page.locator(".map [data-i]");
+    const seen: string[] = [];
+    for (const cell of await cells.all()) {
+      await cell.hover();
+      seen.push((await page.locator("#tip div").nth(1).textContent())!.split(",")[0]!);
+    }
+    // The third is exact, which no candidate has otherwise: it is not drawn.
+    expect(seen).toEqual(["SQNR not a number", "SQNR −∞"]);
+    await page.getByText("All tensors of").click();
+    await page.locator("#all tbody tr").first().waitFor();
+    await page.locator("#all th", { hasText: "SQNR" }).getByRole("button").click();
+    const column = await page.locator("#all tbody tr td:nth-child(5)").allTextContents();
+    expect(column).toEqual(["−∞", "exact", "not a number"]);
+    expect((await page.locator(".map svg").boundingBox())!.width).toBeLessThan(400);
+    expect(trouble).toEqual([]);
+  });
+
   test("nothing sticks out of a window, down to 360 px", async () => {
     for (const data of [complete(), sample(3, 80), sample(100)]) {
       const { page } = await open(data);
