@@ -5,6 +5,7 @@ import { readChatTemplates } from "../tokenizer/chat-template.js";
 import { type Definition, definitionOfModel, namedToken, readDefinition } from "../tokenizer/definition.js";
 import { createEncoder } from "../tokenizer/encoder.js";
 import { REMEDY } from "../tokenizer/json.js";
+import { tokenType } from "../tokenizer/vocabulary.js";
 import type { CheckInput, CheckStep } from "./check-task.js";
 import { conversations, parseTemplate, render } from "./conversations.js";
 import { fuzzCorpus } from "./corpus.js";
@@ -78,7 +79,16 @@ export async function checkTokenizer(options: TokenizerCheckOptions): Promise<To
       "There is only a SentencePiece model: tokens that texts begin and end with are not part of it, and were not compared.",
     );
 
+  const ordinary = ordinaryTokens(metadata);
   const parts = fuzzCorpus({
+    ...(ordinary.length === 0
+      ? {}
+      : {
+          own: (count, next) =>
+            encoder.decode(
+              Array.from({ length: count }, () => ordinary[Math.floor(next() * ordinary.length)]!),
+            ),
+        }),
     special: definition.added.slice(0, SPECIALS).map(({ content }) => content),
     ...(options.random === undefined ? {} : { random: options.random }),
   });
@@ -192,6 +202,16 @@ async function runEngine(
     }
   }
   return { version, ids, rendered: rendered ?? [] };
+}
+
+/** Numbers of tokens that are neither special nor bytes. */
+function ordinaryTokens(metadata: readonly MetadataEntry[]): number[] {
+  const types = metadata.find(({ key }) => key === "tokenizer.ggml.token_type")?.value;
+  return Array.isArray(types) || ArrayBuffer.isView(types)
+    ? [...Array.from(types as ArrayLike<number>).entries()]
+        .filter(([, type]) => type === tokenType.normal)
+        .map(([id]) => id)
+    : [];
 }
 
 /** Texts with characters that a SentencePiece vocabulary without bytes cannot spell. */

@@ -187,6 +187,8 @@ export interface CorpusPart {
 }
 
 export interface CorpusOptions {
+  /** Texts of tokens of the vocabulary, chosen at random: of `count` tokens, `next` gives numbers from 0 to 1. */
+  readonly own?: (count: number, next: () => number) => string;
   /** Spellings of special tokens, to be put inside texts. */
   readonly special?: readonly string[];
   /** How many random texts there are. 200 when absent. */
@@ -194,7 +196,7 @@ export interface CorpusOptions {
 }
 
 /** Texts of all kinds. The same options give the same texts. */
-export function fuzzCorpus({ special = [], random = 200 }: CorpusOptions = {}): CorpusPart[] {
+export function fuzzCorpus({ special = [], random = 200, own }: CorpusOptions = {}): CorpusPart[] {
   const next = generator(0x2545f491);
   const choose = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)]!;
   const many = <T>(most: number, make: () => T): T[] =>
@@ -220,6 +222,11 @@ export function fuzzCorpus({ special = [], random = 200 }: CorpusOptions = {}): 
         `${token}${token}\n`,
         `a${token.slice(0, -1)} b`,
       ]),
+    },
+    {
+      kind: "own tokens",
+      texts:
+        own === undefined ? [] : Array.from({ length: random }, () => own(1 + Math.floor(next() * 12), next)),
     },
     {
       kind: "mixed",

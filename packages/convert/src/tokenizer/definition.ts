@@ -249,7 +249,14 @@ function fromSentencePiece(model: SentencePiece): object {
     },
     pre_tokenizer: null,
     post_processor: null,
-    decoder: null,
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: SPACE }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+      ],
+    },
     model:
       algorithm === "unigram"
         ? {
