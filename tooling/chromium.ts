@@ -13,11 +13,11 @@ const places = [
 
 export const chromium: string | undefined = places.find((place) => place !== undefined && existsSync(place));
 
-/** For the names of such tests: what the summary says of them. */
-export const inBrowser =
-  chromium === undefined
-    ? "in a browser: SKIPPED, no Chromium found (install it, or set FEWBIT_CHROMIUM)"
-    : "in a browser";
+const missing = "no Chromium was found: install it, or set FEWBIT_CHROMIUM";
+if (chromium === undefined) console.warn(`Tests in a browser are skipped, because ${missing}.`);
+
+/** For the names of such tests. */
+export const inBrowser = chromium === undefined ? `in a browser (skipped: ${missing})` : "in a browser";
 
 /** Containers run tests as root, where Chromium has no sandbox; the pages are our own. */
 export const chromiumArguments: readonly string[] = process.getuid?.() === 0 ? ["--no-sandbox"] : [];

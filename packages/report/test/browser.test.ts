@@ -42,7 +42,7 @@ async function open(
   page.on("pageerror", (error) => trouble.push(String(error)));
   page.on("dialog", (dialog) => trouble.push(dialog.message()));
   page.on("request", (request) => {
-    if (!request.url().endsWith(`/${file.split("/").at(-1)}`)) trouble.push(request.url());
+    if (request.url() !== pathToFileURL(file).href) trouble.push(request.url());
   });
   await page.goto(pathToFileURL(file).href);
   return { page, trouble };
