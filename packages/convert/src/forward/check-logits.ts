@@ -1,4 +1,11 @@
-import { type Engine, isFewbitError, type ReadStored, type Registry } from "@fewbit/core";
+import {
+  type Architecture,
+  type Config,
+  type Engine,
+  isFewbitError,
+  type ReadStored,
+  type Registry,
+} from "@fewbit/core";
 import { type Checkpoint, readRequired } from "../checkpoint.js";
 import { readConfig } from "../config.js";
 import { countWeights } from "../model-id.js";
@@ -71,31 +78,24 @@ export type LogitsCheck =
  *   infinity; what the engine throws
  */
 export async function checkLogits(request: LogitsRequest): Promise<LogitsCheck> {
-  const { checkpoint, limit = LIMIT } = request;
-  const { files, model } = checkpoint;
-  const settings = await readRequired(files, "config.json");
-  const bare = readConfig(settings, files.path("config.json"));
-  const [className = ""] = bare.strings("architectures");
-  const compared = forwardGives(bare);
-  if (compared === undefined)
-    return { checked: false, reason: `There is no independent computation of ${className}.` };
-  const weights = countWeights(model.tensors).total;
-  if (weights > limit)
-    return {
-      checked: false,
-      reason: `The model has ${inWords(weights)} weights; logits are checked of up to ${inWords(limit)}.`,
-    };
-
-  const { value: architecture } = request.registry.architecture(className);
-  const config = readConfig(settings, files.path("config.json"), architecture.defaults);
+  const { checkpoint, registry, path, read } = request;
+  const unchecked = await notChecked(request);
+  if (unchecked !== undefined) return unchecked;
+  const { model } = checkpoint;
+  const bare = await settingsOf(checkpoint);
+  const compared = forwardGives(bare)!;
+  const config = await settingsOf(
+    checkpoint,
+    registry.architecture(bare.strings("architectures")[0]!).value.defaults,
+  );
   const theirs = await valuesOfFile(
     request,
     compared === "logits" ? undefined : `blk.${config.layers - 1}.attn_q.weight`,
   );
   try {
     const prompts = theirs.map(({ tokens }) => tokens);
-    const ours = await forward({ model, config, read: request.read, prompts });
-    const difference = differenceOf(ours, theirs, request.path);
+    const ours = await forward({ model, config, read, prompts });
+    const difference = differenceOf(ours, theirs, path);
     const both = compared === "logits" ? perplexities(ours, theirs) : undefined;
     return {
       checked: true,
@@ -111,6 +111,26 @@ export async function checkLogits(request: LogitsRequest): Promise<LogitsCheck> 
     if (!isFewbitError(thrown, "E_ARCHITECTURE")) throw thrown;
     return { checked: false, reason: thrown.message };
   }
+}
+
+/** Why the logits of a checkpoint are not checked; undefined where they are. */
+export async function notChecked({
+  checkpoint,
+  limit = LIMIT,
+}: Pick<LogitsRequest, "checkpoint" | "limit">): Promise<LogitsCheck | undefined> {
+  const config = await settingsOf(checkpoint);
+  const weights = countWeights(checkpoint.model.tensors).total;
+  const reason =
+    forwardGives(config) === undefined
+      ? `There is no independent computation of ${config.strings("architectures")[0] ?? "such a model"}.`
+      : weights > limit
+        ? `The model has ${inWords(weights)} weights; logits are checked of up to ${inWords(limit)}.`
+        : undefined;
+  return reason === undefined ? undefined : { checked: false, reason };
+}
+
+async function settingsOf({ files }: Checkpoint, defaults?: Architecture["defaults"]): Promise<Config> {
+  return readConfig(await readRequired(files, "config.json"), files.path("config.json"), defaults);
 }
 
 const inWords = (count: number): string =>

@@ -20,6 +20,8 @@ export interface Encoder {
 /** GPT-2's, which `ByteLevel` means where it says no other. */
 const WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 
+const SIGNS = String.raw`[\p{P}\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]`;
+
 /** @throws `E_TOKENIZER` where the library cannot work with the tokenizer */
 export function createEncoder(definition: Definition): Encoder {
   refuseSlowPatterns(definition.root);
@@ -38,7 +40,7 @@ export function createEncoder(definition: Definition): Encoder {
           rstrip: at.get("rstrip").boolean ?? false,
         })),
         normalizer: part("normalizer"),
-        pre_tokenizer: exactSpaces(part("pre_tokenizer")),
+        pre_tokenizer: exactSteps(part("pre_tokenizer")),
         post_processor: part("post_processor"),
         decoder: part("decoder"),
         model: part("model"),
@@ -74,30 +76,42 @@ export function createEncoder(definition: Definition): Encoder {
 const refused = (root: Json, cause: unknown): Error =>
   root.error(`The tokenizer does not work: ${cause instanceof Error ? cause.message : String(cause)}.`);
 
+const isolated = (pattern: string): object => ({
+  type: "Split",
+  pattern: { Regex: pattern },
+  behavior: "Isolated",
+  invert: false,
+});
+
 /**
- * The library's `ByteLevel` takes JavaScript's `\s`, which has U+FEFF and lacks U+0085; with a `Split` before it, it
- * takes the White_Space of the original.
+ * Steps that the library splits texts with, where it differs from the original: its `ByteLevel` takes JavaScript's
+ * `\s`, which has U+FEFF and lacks U+0085; its `Digits` knows those of ASCII only; its `Punctuation` never parts signs.
  */
-function exactSpaces(part: unknown): unknown {
+function exactSteps(part: unknown): unknown {
   const json = new Json(part, "");
-  const type = json.get("type").string;
-  if (type === "Sequence")
-    return {
-      ...(part as object),
-      pretokenizers: (json.get("pretokenizers").list ?? []).map(({ value }) => exactSpaces(value)),
-    };
-  // One that puts a space first as well cannot be taken apart.
-  if (
-    type !== "ByteLevel" ||
-    json.get("use_regex").boolean === false ||
-    json.get("add_prefix_space").boolean === true
-  )
-    return part;
-  return {
-    type: "Sequence",
-    pretokenizers: [
-      { type: "Split", pattern: { Regex: WORDS }, behavior: "Isolated", invert: false },
-      { ...(part as object), use_regex: false },
-    ],
-  };
+  const behavior = json.get("behavior").string;
+  switch (json.get("type").string) {
+    case "Sequence":
+      return {
+        ...(part as object),
+        pretokenizers: (json.get("pretokenizers").list ?? []).map(({ value }) => exactSteps(value)),
+      };
+    case "ByteLevel":
+      // One that puts a space first as well cannot be taken apart.
+      if (json.get("use_regex").boolean === false || json.get("add_prefix_space").boolean === true)
+        return part;
+      return {
+        type: "Sequence",
+        pretokenizers: [isolated(WORDS), { ...(part as object), use_regex: false }],
+      };
+    case "Digits":
+      return isolated(
+        json.get("individual_digits").boolean === true ? String.raw`\p{N}` : String.raw`\p{N}+`,
+      );
+    case "Punctuation":
+      if (behavior === "Removed" || behavior?.startsWith("Merged")) return part;
+      return isolated(behavior === "Contiguous" ? `${SIGNS}+` : SIGNS);
+    default:
+      return part;
+  }
 }

@@ -5,5 +5,5 @@ import { llama } from "@fewbit/engine-llama";
 export const engine: Engine = {
   ...llama,
   run: (task, input, options) =>
-    llama.run({ url: task.url.replace("/src/forward/", "/dist/") }, input, options),
+    llama.run({ url: task.url.replace(/\/src\/(?:forward|check)\//, "/dist/") }, input, options),
 };

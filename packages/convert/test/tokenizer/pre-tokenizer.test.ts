@@ -1,6 +1,5 @@
 // The patterns are facts about llama.cpp: it says itself whether they are right.
 import type { MetadataEntry } from "@fewbit/core";
-import { llama } from "@fewbit/engine-llama";
 import { describe, expect, test } from "vitest";
 import type { CheckStep } from "../../src/check/check-task.js";
 import { fuzzCorpus } from "../../src/check/corpus.js";
@@ -10,6 +9,7 @@ import { byteTokens, spelled } from "../../src/tokenizer/pre-tokenizer/bytes.js"
 import { PROBE } from "../../src/tokenizer/pre-tokenizer/known.js";
 import { preTokenizers } from "../../src/tokenizer/pre-tokenizer/patterns.js";
 import { splitter } from "../../src/tokenizer/pre-tokenizer/split.js";
+import { engine } from "../tiny/engine.js";
 import { vocabularyFile } from "./files.js";
 import { train } from "./train.js";
 
@@ -37,9 +37,9 @@ const entries = (pre: string): MetadataEntry[] => [
 
 async function engineIds(pre: string): Promise<(readonly number[])[]> {
   const all: (readonly number[])[] = [];
-  const task = { url: new URL("../../dist/check-task.js", import.meta.url).href };
+  const task = { url: new URL("../../src/check/check-task.js", import.meta.url).href };
   const input = { model: vocabularyFile(entries(pre)), texts, special: false, conversations: [] };
-  for await (const step of llama.run<CheckStep>(task, input))
+  for await (const step of engine.run<CheckStep>(task, input))
     if ("ids" in step) all.push(Array.from(step.ids));
   return all;
 }

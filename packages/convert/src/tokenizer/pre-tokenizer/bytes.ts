@@ -14,5 +14,11 @@ const encoder = new TextEncoder();
 export const spelled = (word: string): string =>
   Array.from(encoder.encode(word), (byte) => characters[byte]).join("");
 
+const bytes: ReadonlyMap<string, number> = new Map(characters.map((character, byte) => [character, byte]));
+
+/** A word as people read it. */
+export const readable = (spelling: string): string =>
+  new TextDecoder().decode(Uint8Array.from(spelling, (character) => bytes.get(character) ?? 0));
+
 /** The spelling of every byte. */
 export const byteTokens: readonly string[] = characters;

@@ -2,7 +2,7 @@ import { FewbitError } from "@fewbit/core";
 import { fuzzCorpus } from "../../check/corpus.js";
 import type { Encoder } from "../encoder.js";
 import type { Json } from "../json.js";
-import { spelled } from "./bytes.js";
+import { readable, spelled } from "./bytes.js";
 import { knownName, PROBE } from "./known.js";
 import { type PreTokenizer, preTokenizerNames, preTokenizers } from "./patterns.js";
 import { splitter } from "./split.js";
@@ -113,11 +113,14 @@ function unknown(
   const nearest = [...candidates].sort((a, b) => a.differing - b.differing).slice(0, NEAREST);
   const told = nearest.map(({ candidate, words, differing }) => {
     const first = own.findIndex((each, i) => !same(each, words[i]!));
-    return `${candidate.names[0]} on ${differing} of ${texts.length} texts, such as ${shown(texts[first]!)}: ${list(own[first]!)} here, ${list(words[first]!)} there`;
+    const at = own[first]!.findIndex((word, i) => word !== words[first]![i]);
+    const around = (list: readonly string[]): string =>
+      JSON.stringify(list.slice(Math.max(0, at - 1), at + 3).map(readable));
+    return `${candidate.names[0]} on ${differing} of ${texts.length} texts, of which the first is ${shown(texts[first]!)}, with ${around(own[first]!)} here and ${around(words[first]!)} there`;
   });
   return new FewbitError(
     "E_PRETOKENIZER",
-    `No pre-tokenizer of llama.cpp splits texts as this tokenizer does. Nearest are ${told.join("; ")}.`,
+    `No pre-tokenizer of llama.cpp splits texts as this tokenizer does. Those nearest to it differ: ${told.join("; ")}.`,
     { file: at.file, key: at.path },
     `Take one of them nevertheless, such as --pre-tokenizer ${nearest[0]!.candidate.names[0]}, and see with --check what it costs.`,
   );
@@ -125,7 +128,3 @@ function unknown(
 
 const shown = (text: string): string =>
   JSON.stringify(text.length > 40 ? `${[...text].slice(0, 39).join("")}…` : text);
-
-/** Words around the first ones, enough to see a difference. */
-const list = (words: readonly string[]): string =>
-  `[${words.slice(0, 8).join("|")}${words.length > 8 ? "|…" : ""}]`;
