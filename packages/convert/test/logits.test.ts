@@ -1,16 +1,12 @@
 // llama.cpp loads what comes out of a checkpoint of each architecture, and computes from it what an independent
 // computation makes of the checkpoint itself.
-import { nodeIo } from "@fewbit/core/node";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { convert } from "../src/convert.js";
-import { checkLogits } from "../src/forward/check-logits.js";
+import { checkConversion } from "../src/forward/check-conversion.js";
 import { engine } from "./tiny/engine.js";
-import { checkpointIn, registry, temporaryFolder } from "./tiny/folder.js";
+import { checkpointIn, registry, runner, temporaryFolder } from "./tiny/folder.js";
 import { models, variants } from "./tiny/models.js";
-import { writtenInF32 } from "./tiny/written.js";
 
-const io = nodeIo();
-afterAll(() => io.close());
 const folder = temporaryFolder();
 
 /**
@@ -22,14 +18,12 @@ const approximated = /^(bert|distilbert|gemma|gpt-2|gpt-oss|roberta|starcoder2)/
 describe.each([...models, ...variants].map((tiny) => [tiny.name, tiny] as const))("%s", (name, tiny) => {
   it("gives llama.cpp what it says by itself", async () => {
     const checkpoint = await checkpointIn(folder, tiny);
-    const model = await convert(checkpoint, registry);
-    const path = await writtenInF32(model, folder, name);
-    const check = await checkLogits({
+    const check = await checkConversion({
       checkpoint,
+      converted: await convert(checkpoint, registry),
       registry,
-      path,
+      runner,
       engine,
-      read: (from, offset, into) => io.read(from, offset, into),
       texts: ["the heron and 12 other birds are on a reed in the wet sand. They sing!", "Hello"],
     });
     expect(check).toMatchObject({ checked: true, agrees: true, texts: 2 });

@@ -2,15 +2,21 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createRegistry, type Registry } from "@fewbit/core";
-import { openModel } from "@fewbit/core/node";
+import { createRegistry, inlineRunner, type Registry, type Runner } from "@fewbit/core";
+import { nodeIo, openModel } from "@fewbit/core/node";
+import gguf from "@fewbit/format-gguf";
 import safetensors from "@fewbit/format-safetensors";
+import float from "@fewbit/scheme-float";
 import { afterAll } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint.js";
 import plugin from "../../src/index.js";
 import { type Tiny, writeCheckpoint } from "./checkpoint.js";
 
-export const registry: Registry = createRegistry([safetensors, plugin]);
+const plugins = [safetensors, gguf, float, plugin];
+export const registry: Registry = createRegistry(plugins);
+
+/** In one thread. */
+export const runner: Runner = inlineRunner(plugins, nodeIo());
 
 /** A folder for the tests of one file. */
 export function temporaryFolder(): string {
