@@ -105,7 +105,8 @@ const narrowRow = ({ label, model, output }: Row): string =>
     narrowFacts(model),
     `  PPL ${plusMinus(output.perplexity, 4)}`,
     `  ratio ${plusMinus(output.perplexityRatio, 4)}`,
-    `  KLD ${output.kld.mean.toFixed(6)}, 99.9% ${output.kld.p999.toFixed(4)}`,
+    `  mean KLD ${output.kld.mean.toFixed(6)}`,
+    `  99.9% KLD ${output.kld.p999.toFixed(4)}`,
     `  Δp RMS ${percent(output.deltaP.rms, 2)}`,
     `  same top ${percent(output.sameTop.value, 2)}`,
   ]
@@ -121,7 +122,7 @@ function bars(rows: readonly Row[], width: number): string {
   const labelWidth = Math.min(room, Math.max(...labels.map((label) => [...label].length)));
   const barWidth = Math.max(1, width - labelWidth - figureWidth - 4);
   return [
-    "mean KL divergence, nats per token",
+    "mean KLD, nats per token",
     ...rows.map(({ output }, i) =>
       `${fit(labels[i]!, labelWidth)}  ${figures[i]!.padStart(figureWidth)}  ${bar(output.kld.mean, most, barWidth)}`.trimEnd(),
     ),
