@@ -16,26 +16,31 @@ export function entropyRange(histogram: HistogramData, bits = 8): Range {
     throw new RangeError(`A quantizer has 2 to 8 bits here, not ${bits}.`);
   const counts = magnitudesOf(histogram);
   const length = lengthOf(counts);
+  if (length === 0) return { min: 0, max: 0 };
+  const total = counts.reduce((sum, count) => sum + count, 0);
   const levels = 2 ** (bits - 1);
-  let best = { bins: length, divergence: Number.POSITIVE_INFINITY };
-  for (let bins = levels; bins < length; bins++) {
-    const divergence = divergenceAt(counts, bins, length, levels);
+  // Ties go to what clips less, and nothing is clipped with all of them.
+  let best = { bins: length, divergence: divergenceAt(counts, length, total, total, levels) };
+  let inside = 0;
+  for (let bins = 1; bins < length; bins++) {
+    inside += counts[bins - 1]!;
+    if (bins < levels || inside === 0) continue;
+    const divergence = divergenceAt(counts, bins, inside, total, levels);
     if (divergence < best.divergence) best = { bins, divergence };
   }
-  // With all of them nothing is clipped, and ties go to what clips less.
-  if (divergenceAt(counts, length, length, levels) <= best.divergence) best = { bins: length, divergence: 0 };
   const max = best.bins * histogram.width;
   return { min: -max, max };
 }
 
-function divergenceAt(counts: Float64Array, bins: number, length: number, levels: number): number {
-  let [total, beyond] = [0, 0];
-  for (let i = 0; i < length; i++) {
-    total += counts[i]!;
-    if (i >= bins) beyond += counts[i]!;
-  }
-  const inside = total - beyond;
-  if (inside === 0) return Number.POSITIVE_INFINITY;
+/** @param inside values in the first `bins` bins, of `total` */
+function divergenceAt(
+  counts: Float64Array,
+  bins: number,
+  inside: number,
+  total: number,
+  levels: number,
+): number {
+  const beyond = total - inside;
   let divergence = 0;
   const per = Math.max(1, bins / levels);
   for (let level = 0, from = 0; from < bins; level++) {
