@@ -23,6 +23,7 @@ import { tokenizerMetadata } from "./tokenizer/index.js";
 /** ggml's version of the quantized types' layouts. */
 const QUANTIZATION_VERSION = 2;
 
+/** What a checkpoint does not say by itself. */
 export interface ConvertOptions {
   /** A pre-tokenizer of llama.cpp by its name, such as `llama-bpe`, instead of the one that is found. */
   readonly preTokenizer?: string;

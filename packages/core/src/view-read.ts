@@ -1,7 +1,7 @@
 // Evaluating a view: any range of its bytes, in memory that does not depend on the size of the tensor. What is needed
 // of it is read in pieces that are as long as its order allows.
 import { floatTypes } from "./dtype.js";
-import { eightBitFloats, elementBytes, MXFP4, type Op, type ReadStored, type View } from "./view.js";
+import { eightBitFloats, elementBytes, type Op, type ReadStored, type View } from "./view.js";
 
 /** Bytes that one step may read at most, of each tensor below. */
 const WINDOW = 1 << 20;
@@ -40,8 +40,8 @@ export async function readView(
     case "float32":
     case "scaled":
       return readFloats(view, offset, into, read);
-    case "mxfp4":
-      return readMxfp4(view, offset, into, read);
+    case "blocks":
+      return readBlocks(view, offset, into, read);
   }
 }
 
@@ -198,30 +198,31 @@ async function scale(view: Op<"scaled">, first: number, weights: Float32Array, r
   }
 }
 
-//  packed   byte k: element 2k (low four bits), element 2k + 1
-//  MXFP4    exponent, then byte j: element j (low four bits), element j + 16
+//  packed   byte k: code 2k (low four bits), code 2k + 1
+//  block    scale, then byte j: code j (low four bits), code j + half
 
-async function readMxfp4(view: Op<"mxfp4">, offset: number, into: Uint8Array, read: ReadStored) {
-  const half = MXFP4.packed / 2;
+async function readBlocks(view: Op<"blocks">, offset: number, into: Uint8Array, read: ReadStored) {
+  const { packed: size } = view;
+  const whole = 1 + size;
   const end = offset + into.length;
   for (let at = offset; at < end; ) {
-    const first = Math.floor(at / MXFP4.bytes);
-    const count = Math.min(STEP / MXFP4.weights, Math.ceil(end / MXFP4.bytes) - first);
-    const packed = room(count * MXFP4.packed);
-    const exponents = room(count);
-    await readView(view.of, first * MXFP4.packed, packed, read);
-    await readView(view.scales, first, exponents, read);
-    const blocks = room(count * MXFP4.bytes);
-    for (let block = 0, p = 0, q = 0; block < count; block++, p += half) {
-      blocks[q++] = exponents[block]!;
-      for (const middle = p + half; p < middle; p++) {
-        const [low, high] = [packed[p]!, packed[p + half]!];
+    const first = Math.floor(at / whole);
+    const count = Math.min(Math.ceil(STEP / whole), Math.ceil(end / whole) - first);
+    const packed = room(count * size);
+    const scales = room(count);
+    await readView(view.of, first * size, packed, read);
+    await readView(view.scales, first, scales, read);
+    const blocks = room(count * whole);
+    for (let block = 0, p = 0, q = 0; block < count; block++, p += size / 2) {
+      blocks[q++] = scales[block]!;
+      for (const middle = p + size / 2; p < middle; p++) {
+        const [low, high] = [packed[p]!, packed[p + size / 2]!];
         blocks[q++] = (low & 15) | ((high & 15) << 4);
         blocks[q++] = (low >> 4) | (high & 0xf0);
       }
     }
-    const to = Math.min(end, (first + count) * MXFP4.bytes);
-    into.set(blocks.subarray(at - first * MXFP4.bytes, to - first * MXFP4.bytes), at - offset);
+    const to = Math.min(end, (first + count) * whole);
+    into.set(blocks.subarray(at - first * whole, to - first * whole), at - offset);
     at = to;
   }
 }

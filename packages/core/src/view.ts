@@ -34,8 +34,8 @@ export type View = { readonly dtype: string; readonly shape: readonly number[]; 
       readonly scales: View;
       readonly block: readonly [rows: number, columns: number];
     }
-  /** Packed 4-bit floats (two in a byte, the earlier one low) and their scales → blocks of MXFP4. */
-  | { readonly op: "mxfp4"; readonly of: View; readonly scales: View }
+  /** Packed 4-bit codes (two in a byte, the earlier one low) and a byte of scale for every `packed` of them → blocks. */
+  | { readonly op: "blocks"; readonly of: View; readonly scales: View; readonly packed: number }
 );
 
 /** The views of one operation. */
@@ -207,27 +207,27 @@ export function scaled(of: View, scales: View, block?: readonly [rows: number, c
   return { op: "scaled", dtype: "F32", shape: of.shape, bytes, of, scales, block: whole };
 }
 
-/** A block: weights, bytes of theirs where they lie apart from the exponent, and bytes with it. */
-export const MXFP4 = { weights: 32, packed: 16, bytes: 1 + 16 } as const;
-
 /**
- * Packed weights `U8 [… , blocks, 16]` and exponents `U8 [… , blocks]` → MXFP4 `[… , blocks × 32]`: the same bits in
- * other places.
+ * Packed 4-bit codes `U8 [… , blocks, bytes]` and scales `U8 [… , blocks]` → `dtype` `[… , blocks × bytes × 2]`, in blocks
+ * of the scale and as many bytes: the same bits in other places. A byte of the result holds a code of the first half of
+ * its block and, above it, one of the second.
+ *
  * @throws `E_CHECKPOINT` where they do not fit each other
  */
-export function repackMxfp4(of: View, scales: View): View {
+export function packBlocks(dtype: string, of: View, scales: View): View {
   const [packed, blocks] = [of.shape.at(-1), of.shape.at(-2)];
   if (
-    [of, scales].some(({ dtype }) => dtype !== "U8") ||
-    packed !== MXFP4.packed ||
+    [of, scales].some((each) => each.dtype !== "U8") ||
+    packed === undefined ||
+    packed % 2 !== 0 ||
     blocks === undefined ||
     text(of.shape.slice(0, -1)) !== text(scales.shape)
   )
     throw refuse(
-      `${of.dtype} ${text(of.shape)} with scales of ${scales.dtype} ${text(scales.shape)} are not blocks of MXFP4.`,
+      `${of.dtype} ${text(of.shape)} with scales of ${scales.dtype} ${text(scales.shape)} are no blocks of 4-bit codes.`,
     );
-  const shape = [...of.shape.slice(0, -2), blocks * MXFP4.weights];
-  return { op: "mxfp4", dtype: "MXFP4", shape, bytes: product(scales.shape) * MXFP4.bytes, of, scales };
+  const shape = [...of.shape.slice(0, -2), blocks * packed * 2];
+  return { op: "blocks", dtype, shape, bytes: product(scales.shape) * (1 + packed), of, scales, packed };
 }
 
 // ---- Looking -----------------------------------------------------------------------------------
@@ -274,8 +274,8 @@ export function originOf(
     case "float32":
     case "scaled":
       return originOf(view.of, Math.floor(offset / 4) * elementBytes(view.of));
-    case "mxfp4":
-      return originOf(view.of, Math.floor(offset / MXFP4.bytes) * MXFP4.packed);
+    case "blocks":
+      return originOf(view.of, Math.floor(offset / (1 + view.packed)) * view.packed);
   }
 }
 

@@ -8,7 +8,7 @@ import {
   float32,
   narrow,
   originOf,
-  repackMxfp4,
+  packBlocks,
   reshape,
   rows,
   scaled,
@@ -125,7 +125,7 @@ function elements(view: View): Uint8Array[] {
         );
       });
     }
-    case "mxfp4": {
+    case "blocks": {
       const packed = elements(view.of).map(([byte]) => byte!);
       return elements(view.scales).map(([exponent], block) => {
         const codes = packed.slice(block * 16, block * 16 + 16).flatMap((byte) => [byte & 15, byte >> 4]);
@@ -223,11 +223,12 @@ describe("any range of a view is that range of the whole tensor", () => {
     );
   });
 
-  test("of MXFP4 from packed weights and exponents", async () => {
+  test("of blocks from packed codes and scales", async () => {
     const blocks = fc.tuple(dim, dim, dim, seed, fc.nat(), fc.nat());
     await fc.assert(
       fc.asyncProperty(blocks, async ([experts, height, across, s, a, b]) => {
-        const view = repackMxfp4(
+        const view = packBlocks(
+          "CODES",
           file("U8", [experts, height, across, 16], s),
           file("U8", [experts, height, across], s + 1),
         );
@@ -325,7 +326,7 @@ describe("where a byte comes from", () => {
     expect(at(float32(of, 1), 4 * 9)).toBe(9);
     expect(originOf(constant(Float32Array.of(1, 2)), 4)).toBeUndefined();
     const blocks = file("U8", [2, 3, 16], 8);
-    const mx = repackMxfp4(blocks, file("U8", [2, 3], 8));
+    const mx = packBlocks("CODES", blocks, file("U8", [2, 3], 8));
     expect(originOf(mx, 17 * 4 + 3)!.offset - (blocks as { offset: number }).offset).toBe(64);
   });
 });
@@ -377,8 +378,8 @@ describe("what cannot be made is refused", () => {
     ],
     ["F16 with scales in U8 cannot be made float32.", () => scaled(of, file("U8", [1], 1))],
     [
-      "U8 [2 × 16] with scales of U8 [3] are not blocks of MXFP4.",
-      () => repackMxfp4(file("U8", [2, 16], 1), file("U8", [3], 1)),
+      "U8 [2 × 16] with scales of U8 [3] are no blocks of 4-bit codes.",
+      () => packBlocks("CODES", file("U8", [2, 16], 1), file("U8", [3], 1)),
     ],
   ])("%s", (message, make) => {
     expect(make).toThrow(expect.objectContaining({ code: "E_CHECKPOINT", message }));

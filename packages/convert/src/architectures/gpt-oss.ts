@@ -1,6 +1,6 @@
 import {
   type Architecture,
-  repackMxfp4,
+  packBlocks,
   reshape,
   rows,
   swapAxes,
@@ -74,7 +74,7 @@ const packed = (from: string, to: string, shape: readonly number[], turn?: 0 | 1
     to: `blk.{bid}.${to}`,
     shape,
     optional: true,
-    make: ([blocks, scales]) => repackMxfp4(part(blocks!), part(scales!)),
+    make: ([blocks, scales]) => packBlocks("MXFP4", part(blocks!), part(scales!)),
   };
 };
 
