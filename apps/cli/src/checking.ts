@@ -1,13 +1,15 @@
-// Proof that a converted model's tokenizer and chat template are those of its checkpoint.
+// Proof that a converted model is its checkpoint: tokens and chat template, and what it says.
 import {
-  type CheckpointFiles,
+  type Checkpoint,
   checkTokenizer,
+  type LogitsCheck,
   type TokenDifference,
   type TokenizerCheck,
 } from "@fewbit/convert";
 import { FewbitError, isFewbitError, type Model, type Registry } from "@fewbit/core";
 import { openModel } from "@fewbit/core/node";
 import type { Command } from "commander";
+import { compareLogits, logitsText } from "./logits.js";
 import { engineOf } from "./plugins.js";
 import { escapeControls } from "./render.js";
 import type { Session } from "./session.js";
@@ -24,13 +26,13 @@ export const withCheckOptions = (command: Command): Command =>
   command
     .option(
       "--check",
-      "compare tokens and chat template of the checkpoint with those that llama.cpp makes of the output, and fail where they differ (default: compare small vocabularies, and only tell)",
+      "compare tokens, chat template and logits of the checkpoint with those that llama.cpp makes of the converted model, and fail where they differ (default: compare small models, and only tell)",
     )
     .option("--no-check", "compare nothing");
 
 /** What a comparison adds to a command's output. */
 export interface Checked {
-  readonly document: TokenizerCheck & { readonly same: boolean };
+  readonly document: TokenizerCheck & { readonly same: boolean; readonly logits?: LogitsCheck };
   readonly text: string;
   /** Where `--check` was asked for and something is not the same. */
   readonly failure?: FewbitError;
@@ -39,10 +41,12 @@ export interface Checked {
 /**
  * Compares a written model with its checkpoint; undefined where nothing was asked for, the vocabulary is large, or no
  * engine is installed.
+ *
+ * @param model what was made of the checkpoint, before a recipe rounded it
  */
 export async function check(
   path: string,
-  files: CheckpointFiles,
+  { checkpoint, model }: { readonly checkpoint: Checkpoint; readonly model: Model },
   registry: Registry,
   { check: asked }: CheckOptions,
   session: Session,
@@ -52,20 +56,22 @@ export async function check(
   if (asked === undefined && vocabularyOf(metadata) > SMALL) return undefined;
   try {
     const found = await checkTokenizer({
-      files,
+      files: checkpoint.files,
       model: path,
       metadata,
       engine: engineOf(registry),
       signal: session.signal,
     });
     const unexplained = found.differences.filter(({ because }) => because === undefined);
+    const logits = await compareLogits(checkpoint, model, registry, asked === true, session);
     const same =
       unexplained.length === 0 &&
+      (logits?.checked !== true || logits.agrees) &&
       found.templateKept !== false &&
       found.templates.every((template) => template.same !== false);
     return {
-      document: { same, ...found },
-      text: toText(found, unexplained),
+      document: { same, ...found, ...(logits === undefined ? {} : { logits }) },
+      text: [toText(found, unexplained), ...(logits === undefined ? [] : [logitsText(logits)])].join("\n"),
       ...(same || asked === undefined
         ? {}
         : {

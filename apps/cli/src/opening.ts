@@ -1,6 +1,6 @@
 // Models that are to be written again: GGUF as it is, checkpoints as what they become.
 import { dirname, join } from "node:path";
-import { type CheckpointFiles, convert } from "@fewbit/convert";
+import { type Checkpoint, convert } from "@fewbit/convert";
 import type { Model, Registry } from "@fewbit/core";
 import { openCheckpoint } from "@fewbit/core/node";
 import type { Command } from "commander";
@@ -20,8 +20,8 @@ export interface Opened {
   readonly model: Model;
   /** Whether it is a checkpoint, and not yet a file of the format it is written in. */
   readonly converted: boolean;
-  /** What lies beside its tensors. */
-  readonly files: CheckpointFiles;
+  /** It as it was: weights, settings and tokenizer. */
+  readonly checkpoint: Checkpoint;
   /** What files made from it are called after. */
   readonly stem: string;
   /** Files that it was made from, beside those that hold its tensors. */
@@ -36,16 +36,17 @@ export async function openForWriting(
   cwd: string,
 ): Promise<Opened> {
   const { model, folder } = await openCheckpoint(given, registry);
+  const checkpoint = { name: folder.name, model, files: folder };
   if (model.format !== "safetensors") {
     const known = registry.readers.flatMap(({ value }) => value.extensions);
-    return { model, converted: false, files: folder, stem: stemOf(given, known, cwd), inputs: [] };
+    return { model, converted: false, checkpoint, stem: stemOf(given, known, cwd), inputs: [] };
   }
   const config = folder.path("config.json");
   const local = model.files[0]?.kind === "file";
   return {
-    model: await convert({ name: folder.name, model, files: folder }, registry, options),
+    model: await convert(checkpoint, registry, options),
     converted: true,
-    files: folder,
+    checkpoint,
     stem: join(local ? join(dirname(config), "..") : cwd, folder.name.split("/").at(-1)!),
     inputs: local ? [config] : [],
   };

@@ -59,7 +59,7 @@ export function addConvert(program: Command, world: Surroundings): void {
 async function convertCheckpoint(path: string, options: ConvertOptions, session: Session): Promise<void> {
   const registry = await session.registry(path);
   const recipeOf = outtypeOf(options.outtype, registry);
-  const { model, converted, files, stem, inputs } = await session.stoppable(
+  const { model, converted, checkpoint, stem, inputs } = await session.stoppable(
     openForWriting(path, registry, options, session.cwd),
   );
   if (!converted)
@@ -79,7 +79,7 @@ async function convertCheckpoint(path: string, options: ConvertOptions, session:
       output: options.output,
       stem,
       inputs,
-      check: ([path]) => check(path!, files, registry, options, session),
+      check: ([path]) => check(path!, { checkpoint, model }, registry, options, session),
     },
     options,
     session,
