@@ -20,7 +20,7 @@ import { type Command, Option } from "commander";
 import { momentsFile, rangesFile } from "../activation-files.js";
 import { parseThreads, stemOf, wholeNumber } from "../choices.js";
 import { statisticsText } from "../importance-statistics.js";
-import { openRunnable } from "../measuring.js";
+import { locateText, openRunnable } from "../measuring.js";
 import { engineOf } from "../plugins.js";
 import { ProgressLine } from "../progress.js";
 import { escapeControls, formatBytes, formatDuration } from "../render.js";
@@ -211,9 +211,9 @@ async function collect(
       ...(before === undefined ? {} : { before: before.collection }),
     });
     const result = await follow(run, places, session).catch((error: unknown) => {
-      throw before !== undefined && isFewbitError(error, "E_IMATRIX_SHAPE", "E_USAGE")
-        ? locate(error, { file: before.file })
-        : error;
+      if (before !== undefined && isFewbitError(error, "E_IMATRIX_SHAPE", "E_USAGE"))
+        throw locate(error, { file: before.file });
+      throw options.data?.length === 1 ? locateText(error, options.data[0]!) : error;
     });
     const bytes = options.legacy
       ? writeLegacyImportance(result.importance)
