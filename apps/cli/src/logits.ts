@@ -1,5 +1,6 @@
 // Proof that a converted model says what its checkpoint says: logits of both, after every token of a few texts.
-import { type Checkpoint, checkConversion, type LogitsCheck } from "@fewbit/convert";
+import type { Checkpoint, LogitsCheck } from "@fewbit/convert";
+import { checkConversion } from "@fewbit/convert/node";
 import { isFewbitError, type Model, type Registry } from "@fewbit/core";
 import { engineOf, runnerOf } from "./plugins.js";
 import type { Session } from "./session.js";

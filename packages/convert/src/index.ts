@@ -21,7 +21,6 @@ export {
 export type { Checkpoint, CheckpointFiles } from "./checkpoint.js";
 export { readConfig } from "./config.js";
 export { type ConvertOptions, convert } from "./convert.js";
-export { type ConversionRequest, checkConversion } from "./forward/check-conversion.js";
 export { checkLogits, type LogitsCheck, type LogitsRequest } from "./forward/check-logits.js";
 export { autoOuttype, outtypeRecipe, outtypes } from "./outtype.js";
 export {
