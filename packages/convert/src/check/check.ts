@@ -42,7 +42,10 @@ export interface TokenDifference {
 /** One conversation through both templates. */
 export interface TemplateCheck {
   readonly conversation: string;
+  /** Undefined where the template refuses the conversation. */
   readonly source: string | undefined;
+  /** Why it does. */
+  readonly refused?: string;
   /** Undefined where llama.cpp's own functions do not know the template. */
   readonly engine: string | undefined;
   readonly same: boolean | undefined;
@@ -245,11 +248,13 @@ async function checkTemplates(
   // llama.cpp adds it when it makes tokens of the text.
   const bos = namedToken(definition, "bos");
   const templates = conversations.map((conversation, i): TemplateCheck => {
-    const source = render(template, conversation, definition);
+    const rendering = render(template, conversation, definition);
+    const source = "text" in rendering ? rendering.text : undefined;
     const engine = rendered[i];
     return {
       conversation: conversation.name,
       source,
+      ...("refused" in rendering ? { refused: rendering.refused } : {}),
       engine,
       same:
         source === undefined || engine === undefined

@@ -26,32 +26,25 @@ export const conversations: readonly Conversation[] = [
   { name: "a finished conversation", messages: [question, answer], prompt: false },
 ];
 
-/**
- * A conversation as the source's template has it; undefined where the template refuses it.
- * @throws `E_TOKENIZER` where the template itself is malformed
- */
+/** A conversation as the source's template has it, or why the template refuses it. */
 export function render(
   template: Template,
   { messages, prompt }: Conversation,
   definition: Definition,
-): string | undefined {
+): { readonly text: string } | { readonly refused: string } {
   const token = (role: string): string => namedToken(definition, role) ?? "";
   try {
-    return template.render({
+    const text = template.render({
       messages: messages.map((message) => ({ ...message })),
       add_generation_prompt: prompt,
       bos_token: token("bos"),
       eos_token: token("eos"),
       unk_token: token("unk"),
       pad_token: token("pad"),
-      raise_exception: (message: string) => {
-        throw new Error(message);
-      },
-      // Templates that state a date shall state the same one on every day.
-      strftime_now: () => "1 January 2025",
     });
-  } catch {
-    return undefined;
+    return { text };
+  } catch (thrown) {
+    return { refused: thrown instanceof Error ? thrown.message : String(thrown) };
   }
 }
 

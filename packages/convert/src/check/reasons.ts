@@ -3,6 +3,7 @@ import type { MetadataEntry } from "@fewbit/core";
 import type { AddedToken, Definition } from "../tokenizer/definition.js";
 import type { Encoder } from "../tokenizer/encoder.js";
 import type { Json } from "../tokenizer/json.js";
+import { adaptedFor } from "../tokenizer/pre-tokenizer/find.js";
 
 export type Reasons = (text: string) => string | undefined;
 
@@ -17,6 +18,7 @@ export function knownReasons(
   const all = [
     addedTokens(definition, encoder),
     zeros(value("tokens")),
+    letterCases(definition.root.get("pre_tokenizer")),
     value("model") === "bert" ? words(definition.root) : normalForm(definition.root),
     value("model") === "t5" ? unigramSpaces : prefix(definition),
   ];
@@ -42,6 +44,14 @@ function addedTokens(definition: Definition, encoder: Encoder): Reasons {
       ? undefined
       : `the source looks for ${token.content} in normalized text only, llama.cpp anywhere`;
   };
+}
+
+function letterCases(at: Json): Reasons {
+  const adapted = adaptedFor(at);
+  return (text) =>
+    adapted !== undefined && /[\p{L}\p{M}]/u.test(text.replaceAll(/[A-Za-z]/g, ""))
+      ? `llama.cpp's ${adapted.names[0]} does not tell capital letters from small ones beyond ASCII, nor marks from signs`
+      : undefined;
 }
 
 function zeros(tokens: unknown): Reasons {

@@ -49,7 +49,7 @@ function isSlow(pattern: string): boolean {
     else if (character === ")") {
       const dangerous = open.length > 1 ? open.pop()! : false;
       if (dangerous && endless(i + 1)) return true;
-      if (dangerous) open[open.length - 1] = true;
+      if (dangerous || endless(i + 1)) open[open.length - 1] = true;
       continue;
     }
     if (character !== "(" && endless(i + 1)) open[open.length - 1] = true;

@@ -36,6 +36,15 @@ export async function findPreTokenizer(encoder: Encoder, ignoresMerges: boolean,
   const known = await knownName(encoder.encode(PROBE));
   if (known !== undefined) return { name: known, warnings: [] };
 
+  const adapted = adaptedFor(at);
+  if (adapted !== undefined)
+    return found(
+      adapted,
+      encoder,
+      ignoresMerges,
+      `has the patterns for which llama.cpp has ${adapted.names[0]}`,
+    );
+
   const texts = fuzzCorpus({ random: 60 })
     .flatMap((part) => part.texts)
     .filter((text) => text !== "")
@@ -54,16 +63,32 @@ export async function findPreTokenizer(encoder: Encoder, ignoresMerges: boolean,
     );
   if (alike === undefined) throw unknown(candidates, texts, own, at);
   const { candidate, differing } = alike;
-  const [name] = candidate.names;
-  const how =
+  return found(
+    candidate,
+    encoder,
+    ignoresMerges,
     differing === 0
-      ? `splits ${texts.length} texts of all kinds as ${name} does`
-      : `cuts ${texts.length} texts of all kinds into the same tokens as with ${name}`;
+      ? `splits ${texts.length} texts of all kinds as ${candidate.names[0]} does`
+      : `cuts ${texts.length} texts of all kinds into the same tokens as with ${candidate.names[0]}`,
+  );
+}
+
+/** What llama.cpp has for patterns that it cannot do exactly. */
+export function adaptedFor(at: Json): PreTokenizer | undefined {
+  const steps = at.get("pretokenizers").list ?? [at];
+  const own = JSON.stringify(
+    steps.map((step) => step.get("pattern").get("Regex").string).filter((pattern) => pattern !== undefined),
+  );
+  return preTokenizers.find(({ original }) => original !== undefined && JSON.stringify(original) === own);
+}
+
+function found(candidate: PreTokenizer, encoder: Encoder, ignoresMerges: boolean, how: string): Found {
+  const name = candidate.names[0]!;
   return {
-    name: name!,
+    name,
     ...(candidate.addsBos === true ? { addsBos: encoder.encode("").length > 0 } : {}),
     warnings: [
-      `The pre-tokenizer is not known by name, but ${how}: it is called so. \`fewbit convert --check\` compares the tokens.`,
+      `The pre-tokenizer is not known by name, but ${how}: it is called so. "fewbit convert --check" compares the tokens.`,
       ...((candidate.ignoresMerges ?? false) === ignoresMerges
         ? []
         : [

@@ -5,6 +5,11 @@ export interface PreTokenizer {
   /** The first is the one to write. */
   readonly names: readonly string[];
   readonly patterns: readonly string[];
+  /**
+   * The patterns that tokenizer.json has for it, where llama.cpp's are made to do nearly the same: it cannot tell
+   * capital letters from small ones beyond ASCII.
+   */
+  readonly original?: readonly string[];
   /** Whether a word that is a token is taken whole, whatever merges say. */
   readonly ignoresMerges?: boolean;
   /** Whether texts begin with a token unless the file says otherwise. */
@@ -32,6 +37,15 @@ const SLASHED = String.raw` ?[^\s\p{L}\p{N}]+[\r\n/]*|${REST}`;
 const UNCASED = String.raw`[\p{L}\p{M}]`;
 const UNICODE_CASED =
   `${BEFORE}${UNCASED}*${UNCASED}+${CONTRACTION}?|` + `${BEFORE}${UNCASED}+${UNCASED}*${CONTRACTION}?`;
+
+const CAPITALS = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
+const SMALLS = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
+
+/** Words with capitals first, as the originals have them. */
+const casedOriginal = (after: string): string =>
+  `${BEFORE}${CAPITALS}*${SMALLS}+${after}|${BEFORE}${CAPITALS}+${SMALLS}*${after}`;
+const ANY_CASE = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const GPT4O = String.raw`${casedOriginal(`${ANY_CASE}?`)}|\p{N}{1,3}|${SLASHED}`;
 
 /** Letters of alphabets with capitals, as one of DeepSeek's first tokenizers lists them. */
 const CASED_ALPHABETS = String.raw`A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\u{10400}-\u{1044f}\u{104b0}-\u{104d3}\u{104d8}-\u{104fb}\u{10c80}-\u{10cb2}\u{10cc0}-\u{10cf2}\u{118a0}-\u{118df}\u{1e900}-\u{1e943}`;
@@ -111,6 +125,7 @@ export const preTokenizers: readonly PreTokenizer[] = [
   },
   {
     names: ["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"],
+    original: [GPT4O],
     patterns: [`${cased(String.raw`\p{L}`, BEFORE, `${CONTRACTION}?`)}|\\p{N}{1,3}|${SLASHED}`],
   },
   {
@@ -120,6 +135,7 @@ export const preTokenizers: readonly PreTokenizer[] = [
   },
   {
     names: ["tekken"],
+    original: [String.raw`${casedOriginal("")}|\p{N}|${SLASHED}`],
     patterns: [`${cased(String.raw`\p{L}`, BEFORE, "")}|\\p{N}|${SLASHED}`],
     ignoresMerges: true,
     addsBos: true,
@@ -185,6 +201,7 @@ export const preTokenizers: readonly PreTokenizer[] = [
   },
   {
     names: ["tiny_aya", "cohere2moe"],
+    original: [String.raw`\d{1,3}(?=(?:\d{3})*\b)`, GPT4O],
     patterns: [THREES, String.raw`${UNICODE_CASED}|\p{N}{1,3}|${SLASHED}`],
   },
   { names: ["superbpe"], patterns: [String.raw`\p{N}+`, "(?=([0-9]{3})+(?![0-9]))"] },
@@ -212,6 +229,7 @@ export const preTokenizers: readonly PreTokenizer[] = [
   },
   {
     names: ["minicpm5"],
+    original: [String.raw`\p{N}{1,3}`, String.raw`${ANY_CASE}|${LETTERS}|\p{N}+|${SYMBOLS}|${REST}`],
     patterns: [String.raw`\p{N}{1,3}`, String.raw`${CONTRACTION}|${LETTERS}|\p{N}+|${SYMBOLS}|${REST}`],
     ignoresMerges: true,
   },
