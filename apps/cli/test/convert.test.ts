@@ -1,11 +1,20 @@
 // Checkpoints from the command line: what is written, and what is said of those that cannot be.
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createEngine, type Engine } from "../../../tooling/engine.js";
 import { sharedFolder } from "../../../tooling/golden.js";
-import { type CheckpointOptions, files, writeCheckpoint } from "./checkpoint.js";
+import { type CheckpointOptions, files, tensors, writeCheckpoint } from "./checkpoint.js";
 import { fewbit, runHere } from "./command-line.js";
 import { temporaryFolder } from "./temporary.js";
 
@@ -16,7 +25,8 @@ const sha256 = (file: string): string =>
   createHash("sha256")
     .update(readFileSync(join(folder, file)))
     .digest("hex");
-const run = (...args: string[]) => runHere(args, folder);
+/** Checks against llama.cpp have tests of their own, and take their time. */
+const run = (...args: string[]) => runHere(args[0] === "convert" ? [...args, "--no-check"] : args, folder);
 const done = { status: 0, stderr: "" };
 
 interface Inspected {
@@ -31,7 +41,7 @@ beforeAll(() => writeCheckpoint(join(folder, "small-llama")));
 
 describe("convert", () => {
   test("writes the half that the weights are in, beside the folder, and says what it did", async () => {
-    const { status, stdout, stderr } = await fewbit(["convert", "small-llama"], folder);
+    const { status, stdout, stderr } = await fewbit(["convert", "small-llama", "--no-check"], folder);
     expect({ status, stderr }).toEqual(done);
     expect(stdout).toContain("small-llama-BF16.gguf\nBF16, 1.33 M weights, ");
     expect(stdout).toContain("16 × BF16 (");
@@ -144,6 +154,38 @@ describe("quantize", () => {
     expect(tensors.filter(({ name }) => name.startsWith("blk.1."))).toEqual([]);
     expect(tensors.find(({ name }) => name === "blk.0.ffn_up.weight")!.dtype).toBe("Q6_K");
   });
+});
+
+test("fewbit error compares a checkpoint with what became of it", async () => {
+  await run("quantize", "small-llama", "compared.gguf", "Q8_0", "--force");
+  const { status, stdout } = await run("error", "small-llama", "compared.gguf", "--json");
+  expect(status).toBe(0);
+  const { tensors, missing, added } = JSON.parse(stdout);
+  expect({ tensors: tensors.length, missing, added }).toEqual({ tensors: 21, missing: [], added: [] });
+  // Turned rows are held against turned rows: anything else would be noise.
+  for (const { sqnr } of tensors) expect(Number(sqnr)).toBeGreaterThan(40);
+});
+
+test("a plugin brings an architecture of its own", async () => {
+  writeCheckpoint(join(folder, "mine"), { config: { architectures: ["MineForCausalLM"] } });
+  const rules = tensors.map(([name]) => ({ from: name, to: `${name.replace(/\.weight$/, "")}.weight` }));
+  const plugin = {
+    api: 1,
+    name: "mine",
+    version: "1.0.0",
+    architectures: [{ id: "mine", summary: "mine", classes: ["MineForCausalLM"] }],
+  };
+  writeFileSync(
+    join(folder, "mine.mjs"),
+    `const plugin = { ...${JSON.stringify(plugin)}, module: import.meta.url };
+plugin.architectures[0].tensors = () => ${JSON.stringify(rules)};
+export default plugin;\n`,
+  );
+  const ended = await run("convert", "mine", "-o", "mine.gguf", "--plugin", "./mine.mjs");
+  expect(ended.status).toBe(0);
+  const inspected = await inspect("mine.gguf");
+  expect(inspected.metadata).toContainEqual({ key: "mine.block_count", type: "u32", value: 2 });
+  expect(inspected.tensors.map(({ name }) => name)).toEqual(tensors.map(([name]) => name));
 });
 
 describe("refused, with the file, the place and a remedy", () => {

@@ -6,6 +6,7 @@ import { type Command, Option } from "commander";
 import { parseThreads } from "../choices.js";
 import { distributionOf } from "../distribution.js";
 import { openImportance } from "../importance.js";
+import { openForWriting } from "../opening.js";
 import { runnerOf } from "../plugins.js";
 import { follow } from "../progress.js";
 import {
@@ -66,6 +67,7 @@ and y the same weight of the other model. Higher is better, and one bit more is 
 matrix, WEIGHTED counts each column as much as it matters to what the tensor puts out.
 ${examples(
   "fewbit error model-f16.gguf model-Q4_K_M.gguf",
+  "fewbit error path/to/checkpoint model-Q4_K_M.gguf",
   "fewbit error model-f16.gguf model-Q4_K_M.gguf --sort sqnr",
   "fewbit error model-f16.gguf model-Q2_K.gguf --imatrix model.imatrix.gguf",
   "fewbit error model-f16.gguf model-Q4_K_M.gguf --report report.html",
@@ -76,7 +78,7 @@ export function addError(program: Command, world: Surroundings): void {
   const command = program
     .command("error")
     .description("Show what quantization did to the weights: the error of every tensor, and in total.")
-    .argument("<original>", "a model file, or its http(s) address")
+    .argument("<original>", "a model file, the folder of a checkpoint, or an address of either")
     .argument("<quantized>", "another version of the same model")
     .addOption(
       new Option(
@@ -117,8 +119,12 @@ async function compare(
   checkReportOptions(options);
   const page = report === undefined ? undefined : await openReport(report, session);
   const registry = await session.registry(originalPath, quantizedPath);
-  const original = await session.stoppable(openModel(originalPath, registry));
   const quantized = await session.stoppable(openModel(quantizedPath, registry));
+  // Beside GGUF a checkpoint is what it becomes there: tensors are compared by name.
+  const original =
+    quantized.format === "gguf"
+      ? (await session.stoppable(openForWriting(originalPath, registry, {}, session.cwd))).model
+      : await session.stoppable(openModel(originalPath, registry));
   for (const warning of [...original.warnings, ...quantized.warnings])
     session.note(`warning: ${escapeControls(warning)}`);
   const matrix =
