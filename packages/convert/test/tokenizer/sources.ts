@@ -25,6 +25,23 @@ export const splitBy = (pattern: string): object => ({
   ],
 });
 
+/** Made at most once. */
+const once = <T>(make: () => T): (() => T) => {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+};
+
+const trainedBytes = once(() =>
+  train(
+    words.map((word) => [...spelled(word)]),
+    400,
+  ),
+);
+const trainedCharacters = once(() => train(escaped, 300));
+
 const special = (id: number, content: string, more: object = {}) => ({
   id,
   content,
@@ -61,10 +78,7 @@ export function byteLevel({
   model = {},
   root = {},
 }: ByteLevelOptions = {}): Contents {
-  const { merges, tokens } = train(
-    words.map((word) => [...spelled(word)]),
-    400,
-  );
+  const { merges, tokens } = trainedBytes();
   const vocabulary = [...new Set([...byteTokens, ...tokens])];
   const bos = vocabulary.length;
   return {
@@ -96,7 +110,7 @@ const escaped = words.map((word) => [...word.replaceAll(" ", "\u2581").replaceAl
 
 /** BPE of characters, bytes for those that the vocabulary lacks. */
 function characters(): { readonly pieces: Piece[]; readonly merges: readonly (readonly [string, string])[] } {
-  const { merges, tokens } = train(escaped, 300);
+  const { merges, tokens } = trainedCharacters();
   const frequent = new Set([..."\u2581abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!'éя字"]);
   const made = new Map(merges.map((pair, rank) => [pair.join(""), -rank]));
   const texts = [...new Set([...tokens, ...frequent])];
