@@ -40,10 +40,12 @@ export async function patientFetch(
   }
 }
 
-/** Whether a failure is one of the address: nothing of that name, or nothing that can be asked. */
+/** Failures of the address or of the server's certificate: the next try would end like this one. */
+const lasting = /^(ENOTFOUND$|ERR_INVALID_URL$|ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+
 function isLasting(thrown: unknown): boolean {
   const cause = (thrown as Error | undefined)?.cause as { readonly code?: unknown } | undefined;
-  return cause !== undefined && (cause.code === undefined || cause.code === "ENOTFOUND");
+  return cause !== undefined && (cause.code === undefined || lasting.test(String(cause.code)));
 }
 
 /** Milliseconds. */

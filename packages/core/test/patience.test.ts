@@ -73,6 +73,8 @@ test.each([
   ["is tried again where the system does not say why", undefined, 2],
   ["is not where there is no such server", { code: "ENOTFOUND" }, 1],
   ["is not where the address is none", new Error("bad port"), 1],
+  ["is not where the address is malformed", { code: "ERR_INVALID_URL" }, 1],
+  ["is not where the certificate is not trusted", { code: "SELF_SIGNED_CERT_IN_CHAIN" }, 1],
 ])("a request that fails %s", async (_, cause, times) => {
   answers = [
     () => {
