@@ -4,7 +4,7 @@ import { FewbitError, isFewbitError, locate } from "./error.js";
 import { openFile } from "./files.js";
 import type { Registry } from "./registry.js";
 import { nameOf, urlSource } from "./source.js";
-import type { Model, Resolved, Source } from "./types.js";
+import type { Model, Resolved, Source, StoredLocator } from "./types.js";
 
 const HEAD_BYTES = 65536;
 
@@ -40,9 +40,7 @@ async function readModel({ source, sibling }: Beside, registry: Registry): Promi
     const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
     await source.read(0, head);
     const name = nameOf(source.at);
-    const fileName = name
-      .slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1)
-      .replace(/[?#].*$/, "");
+    const fileName = bareNameOf(source.at);
     const reader =
       registry.readers.find(({ value }) => value.sniff(head, fileName)) ??
       registry.readers.find(({ value }) =>
@@ -71,6 +69,21 @@ async function readModel({ source, sibling }: Beside, registry: Registry): Promi
     throw isFewbitError(thrown) ? locate(thrown, { file: nameOf(source.at) }) : thrown;
   } finally {
     for (const each of opened) await each.close();
+  }
+}
+
+/** Without its folders, and without what follows the path of an address. */
+function bareNameOf(at: StoredLocator): string {
+  const path = at.kind === "url" ? decoded(new URL(at.url).pathname) : nameOf(at);
+  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
+}
+
+/** As it is where it is not well encoded. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 
@@ -104,7 +117,7 @@ function folderOf(given: string, { source, sibling, list }: Beside): Folder {
   const at = nameOf(source.at);
   const local = source.at.kind === "file" ? dirname(source.at.path) : undefined;
   let names: Promise<readonly string[]> | undefined;
-  const path = (file: string): string => (local === undefined ? new URL(file, at).href : join(local, file));
+  const path = (file: string): string => (local === undefined ? besideUrl(file, at) : join(local, file));
   return {
     name: local === undefined ? nameOfAddress(given) : basename(absolute(local)),
     path,
@@ -119,8 +132,7 @@ function folderOf(given: string, { source, sibling, list }: Beside): Folder {
       try {
         found = await sibling(file);
       } catch (thrown) {
-        // Where files are not listed, this is the answer for those that are missing.
-        if (!listed && isFewbitError(thrown, "E_IO")) return undefined;
+        if (!listed && isAbsence(thrown)) return undefined;
         throw thrown;
       }
       try {
@@ -141,9 +153,16 @@ function folderOf(given: string, { source, sibling, list }: Beside): Folder {
   };
 }
 
+/** Whether there is no such file. That reading it failed is another matter: settings must not be lost by it. */
+function isAbsence(thrown: unknown): boolean {
+  if (!isFewbitError(thrown, "E_IO")) return false;
+  const { code } = (thrown.cause ?? { code: "ENOENT" }) as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
 function nameOfAddress(address: string): string {
   if (!/^https?:/i.test(address)) return /^[^:]*:\/\/([^/@]+\/[^/@]+)/.exec(address)?.[1] ?? address;
-  return decodeURIComponent(new URL(address).pathname.split("/").at(-2)!) || "model";
+  return decoded(new URL(address).pathname.split("/").at(-2)!) || "model";
 }
 
 /** What `Resolved` says, where a server may not list its files. */
@@ -160,8 +179,7 @@ async function resolve(given: string, registry: Registry): Promise<Beside> {
   if (/^https?:\/\//i.test(given))
     return {
       source: await urlSource(given),
-      // Encoded: "http:host" would be another server, and "#" or "?" the end of the name.
-      sibling: (file) => urlSource(new URL(encodeURIComponent(file), given).href),
+      sibling: (file) => urlSource(besideUrl(file, given)),
     };
   const scheme = /^[a-z][a-z\d+.-]+:\/\//i.exec(given)?.[0];
   if (scheme !== undefined)
@@ -180,6 +198,12 @@ async function resolve(given: string, registry: Registry): Promise<Beside> {
     },
     list: () => readdir(dirname(path)),
   };
+}
+
+/** The address of a file beside another. Encoded: "http:host" would be another server, and "#" or "?" end the name. */
+function besideUrl(file: string, url: string): string {
+  const encoded = file.split("/").map(encodeURIComponent).join("/");
+  return URL.canParse(encoded, url) ? new URL(encoded, url).href : file;
 }
 
 /** Of a folder, the file that stands for it; anything else as it is. */

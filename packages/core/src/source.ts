@@ -1,4 +1,4 @@
-import { FewbitError } from "./error.js";
+import { FewbitError, isFewbitError } from "./error.js";
 import { type Patience, patience, patientFetch, pause } from "./patience.js";
 import type { Locator, Source, StoredLocator } from "./types.js";
 import { storedUnder } from "./view.js";
@@ -85,10 +85,8 @@ export async function urlSource(
     async read(offset, into) {
       checkPosition(offset);
       if (into.length === 0) return;
-      const bytes = await readRange(place, opened, offset, into.length);
-      if (bytes.length !== into.length)
-        throw truncated({ kind: "url", url }, offset, into.length, bytes.length);
-      into.set(bytes);
+      const found = await readRange(place, opened, offset, into);
+      if (found !== into.length) throw truncated({ kind: "url", url }, offset, into.length, found);
     },
     close: async () => {},
   };
@@ -108,24 +106,55 @@ function refuseOther(opened: string | undefined, response: Response, url: string
   );
 }
 
-/** A connection may break after the answer has begun: the whole range is asked for again. */
+/**
+ * A connection may break after the answer has begun: the whole range is asked for again.
+ * @returns how many bytes came; fewer where the file ends
+ */
 async function readRange(
   place: Place,
   opened: string | undefined,
   offset: number,
-  length: number,
-): Promise<Uint8Array> {
+  into: Uint8Array,
+): Promise<number> {
   for (let left = place.patient.tries - 1, wait = place.patient.delay; ; left--, wait *= 2) {
-    const response = await request(place, offset, length);
-    refuseOther(opened, response, place.url, offset);
+    const response = await request(place, offset, into.length);
+    const reader = (response.body ?? new Blob().stream()).getReader();
     try {
-      return new Uint8Array(await response.arrayBuffer());
+      refuseOther(opened, response, place.url, offset);
+      return await readBody(reader, into, place.url, offset);
     } catch (cause) {
+      if (isFewbitError(cause)) throw cause;
       if (left <= 0) throw requestFailed(cause, place.url, offset);
       await pause(wait);
+    } finally {
+      await reader.cancel().catch(() => {});
     }
   }
 }
+
+/** As it comes, so that a server that sends without end fills no memory. */
+async function readBody(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  into: Uint8Array,
+  url: string,
+  offset: number,
+): Promise<number> {
+  for (let done = 0; ; ) {
+    const step = await reader.read();
+    if (step.done) return done;
+    if (done + step.value.length > into.length) throw otherRange(url, offset);
+    into.set(step.value, done);
+    done += step.value.length;
+  }
+}
+
+const otherRange = (url: string, offset: number): FewbitError =>
+  new FewbitError(
+    "E_IO",
+    "the server answers with another range than it was asked for",
+    { file: url, offset },
+    "Download the file first.",
+  );
 
 const noRanges = (url: string): FewbitError =>
   new FewbitError(
@@ -134,6 +163,9 @@ const noRanges = (url: string): FewbitError =>
     { file: url },
     "Download the file first.",
   );
+
+/** What a server says that has no such file; some say 403 to those who may not list what is there. */
+const absent: ReadonlySet<number> = new Set([403, 404, 410]);
 
 /** Where the bytes of a source are asked for. */
 interface Place {
@@ -164,8 +196,10 @@ async function request(place: Place, offset: number, length: number): Promise<Re
     return request(place, offset, length);
   }
   if (response.redirected) place.led = response.url;
-  if (response.status === 206) return response;
+  if (response.status === 206 && startOf(response) === offset) return response;
   await response.body?.cancel();
+  if (response.status === 206)
+    throw startOf(response) === undefined ? noRanges(url) : otherRange(url, offset);
   if (response.status === 200) throw noRanges(url);
   if (response.status === 416)
     throw new FewbitError(
@@ -176,10 +210,20 @@ async function request(place: Place, offset: number, length: number): Promise<Re
     );
   throw new FewbitError(
     "E_IO",
-    `the server answered ${response.status} ${response.statusText}`,
+    `the server answered ${response.status} ${response.statusText}`.trimEnd(),
     { file: url },
     "Check the address and your access.",
+    Object.assign(
+      new Error(`HTTP ${response.status}`),
+      absent.has(response.status) ? { code: "ENOENT" } : {},
+    ),
   );
+}
+
+/** The first byte of a partial answer. */
+function startOf({ headers }: Response): number | undefined {
+  const start = /^bytes (\d+)-/i.exec(headers.get("content-range") ?? "")?.[1];
+  return start === undefined ? undefined : Number(start);
 }
 
 function requestFailed(cause: unknown, url: string, offset: number): FewbitError {
@@ -188,7 +232,7 @@ function requestFailed(cause: unknown, url: string, offset: number): FewbitError
   return new FewbitError(
     "E_IO",
     `the request failed: ${why}`,
-    { file: url, offset },
+    { file: url, ...(offset > 0 ? { offset } : {}) },
     "Check the address and the network.",
     cause,
   );

@@ -115,6 +115,11 @@ test("a loop of links is an error, not a hang", async () => {
   expect(await refusal(home)).toMatchObject({ code: "E_IO", message: expect.stringContaining("ELOOP") });
 });
 
+test("a file is called what it is called", async () => {
+  put("what?#1.list", "");
+  expect(await opened(join(home, "what?#1.list"))).toEqual(["what?#1.list"]);
+});
+
 test("siblings are bare names", async () => {
   for (const name of ["..", "a/b", "a\\b", "."]) {
     put("all.list", name);

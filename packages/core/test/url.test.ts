@@ -2,7 +2,7 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { nodeIo } from "../src/files.js";
-import { openModel } from "../src/open-model.js";
+import { openCheckpoint, openModel } from "../src/open-model.js";
 import { createRegistry, definePlugin } from "../src/registry.js";
 import { urlSource } from "../src/source.js";
 import type { Source } from "../src/types.js";
@@ -101,7 +101,7 @@ test("a server that hangs up in the middle of a range", async () => {
   await expect(read(source, 0, 100)).rejects.toMatchObject({
     code: "E_IO",
     message: expect.stringMatching(/^the request failed: /),
-    at: { file: address(), offset: 0 },
+    at: { file: address() },
     remedy: "Check the address and the network.",
   });
 });
@@ -111,6 +111,31 @@ test("a server that answers fewer bytes than were asked for", async () => {
   await expect(read(source, 950, 100)).rejects.toMatchObject({
     code: "E_TRUNCATED",
     message: "100 bytes were expected and 50 are there",
+  });
+});
+
+test.each<[string, RequestListener]>([
+  [
+    "begins elsewhere",
+    (_, response) =>
+      response.writeHead(206, { "content-range": "bytes 0-9/1000", etag }).end(bytes.subarray(0, 10)),
+  ],
+  [
+    "never ends",
+    (_, response) => {
+      response.writeHead(206, { "content-range": "bytes 20-29/1000", etag });
+      const more = (): void => void response.write(bytes, () => response.destroyed || setImmediate(more));
+      more();
+    },
+  ],
+])("a server whose answer %s is not taken at its word", async (_, listener) => {
+  const source = await urlSource(address());
+  answer = listener;
+  await expect(read(source, 20, 10)).rejects.toMatchObject({
+    code: "E_IO",
+    message: "the server answers with another range than it was asked for",
+    at: { file: address(), offset: 20 },
+    remedy: "Download the file first.",
   });
 });
 
@@ -124,8 +149,9 @@ test("a file that changes on the server is noticed, by whoever opened it and by 
   await expect(other.read(source.at, 0, new Uint8Array(4))).rejects.toMatchObject(changed);
 });
 
-test("other files of a model come from the same server, whatever they are called", async () => {
-  const registry = createRegistry([
+/** A format that asks for `beside`, and keeps what it is told of the file's name. */
+function curious(beside: readonly string[] = [], seen: string[] = []) {
+  return createRegistry([
     definePlugin({
       api: 1,
       name: "curious",
@@ -135,20 +161,64 @@ test("other files of a model come from the same server, whatever they are called
         {
           id: "curious",
           extensions: [".bin"],
-          sniff: () => true,
+          sniff: (_, fileName) => seen.push(fileName) > 0,
           async open(source, sibling) {
-            await sibling("http:elsewhere");
-            await sibling("a?b#c d");
+            for (const name of beside) await sibling(name);
             return { format: "curious", metadata: [], tensors: [], files: [source.at], warnings: [] };
           },
         },
       ],
     }),
   ]);
+}
+
+test("other files of a model come from the same server, whatever they are called", async () => {
+  const registry = curious(["http:elsewhere", "a?b#c d"]);
   await openModel(address("/models/m.bin?download=true"), registry);
   expect(new Set(requested)).toEqual(
     new Set(["/models/m.bin?download=true", "/models/http%3Aelsewhere", "/models/a%3Fb%23c%20d"]),
   );
+});
+
+test("a file is called what its address ends with, whatever is asked of it", async () => {
+  const seen: string[] = [];
+  for (const path of ["/models/m.bin", "/models/m.bin?of=a/b.txt#c/d", "/a%20b.bin", "/100%.bin"])
+    await openModel(address(path), curious([], seen));
+  expect(seen).toEqual(["m.bin", "m.bin", "a b.bin", "100%.bin"]);
+});
+
+describe("the files beside a model", () => {
+  const besides = async (path = "/org/name/m.bin") => (await openCheckpoint(address(path), curious())).folder;
+
+  test("may lie in folders", async () => {
+    const folder = await besides();
+    requested = [];
+    expect(await folder.read("1_Pooling/con fig.json")).toEqual(bytes);
+    expect(new Set(requested)).toEqual(new Set(["/org/name/1_Pooling/con%20fig.json"]));
+    expect(folder.path("1_Pooling/con fig.json")).toBe(address("/org/name/1_Pooling/con%20fig.json"));
+  });
+
+  test("are missing where the server says so, and nowhere else", async () => {
+    const folder = await besides();
+    for (const status of [403, 404, 410]) {
+      answer = (_, response) => response.writeHead(status).end();
+      expect(await folder.read("config.json")).toBeUndefined();
+    }
+    for (const status of [400, 401, 501]) {
+      answer = (_, response) => response.writeHead(status).end();
+      await expect(folder.read("config.json")).rejects.toMatchObject({
+        code: "E_IO",
+        message: expect.stringContaining(`the server answered ${status}`),
+      });
+    }
+  });
+
+  test("are of a model that is called after its folder", async () => {
+    expect((await besides()).name).toBe("name");
+    expect((await besides("/a%20b/m.bin")).name).toBe("a b");
+    expect((await besides("/100%/m.bin")).name).toBe("100%");
+    expect((await besides("/m.bin")).name).toBe("model");
+  });
 });
 
 describe("a server that has a bad moment", () => {
@@ -168,8 +238,9 @@ describe("a server that has a bad moment", () => {
     [
       "is asked again where it breaks off",
       (request, response) => {
-        response.writeHead(206, { "content-range": "bytes 0-0/1000", "content-length": 99, etag });
-        response.write("half", () => request.socket.destroy());
+        const from = /bytes=(\d+)/.exec(request.headers.range ?? "")![1];
+        response.writeHead(206, { "content-range": `bytes ${from}-999/1000`, "content-length": 1000, etag });
+        response.write("h", () => request.socket.destroy());
       },
     ],
   ])("%s", async (_, moment) => {
