@@ -95,6 +95,13 @@ export async function openRunnable(given: string, registry: Registry, session: S
       { file: given },
       "Download it first.",
     );
+  if (encodesOnly(model))
+    throw new FewbitError(
+      "E_FORMAT_UNSUPPORTED",
+      "The model only encodes: its attention goes to both sides, and it continues no text.",
+      { file: given },
+      "Give a model that generates text.",
+    );
   const weights = model.tensors.reduce((sum, { shape }) => sum + countWeights(shape), 0);
   const tensorBytes = model.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
   const own = model.metadata.find(({ key }) => key === "general.name")?.value;
@@ -109,6 +116,11 @@ export async function openRunnable(given: string, registry: Registry, session: S
     bitsPerWeight: weights === 0 ? 0 : (tensorBytes * 8) / weights,
     type: typeOf(model),
   };
+}
+
+function encodesOnly({ metadata }: Model): boolean {
+  const value = (key: string): unknown => metadata.find((entry) => entry.key === key)?.value;
+  return value(`${value("general.architecture")}.attention.causal`) === false;
 }
 
 async function bytesOf({ files }: Model): Promise<number> {
