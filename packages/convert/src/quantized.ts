@@ -1,8 +1,18 @@
 // Checkpoints that are quantized already: 8-bit floats become float32 again, other kinds are refused.
-import { type Config, FewbitError, float32, isFewbitError, locate, scaled, type View } from "@fewbit/core";
+import {
+  type Config,
+  FewbitError,
+  float32,
+  isFewbitError,
+  locate,
+  type Place,
+  scaled,
+  type View,
+} from "@fewbit/core";
 
 /** A tensor of a checkpoint. */
 export interface CheckpointTensor {
+  /** As its file has it. */
   readonly name: string;
   readonly file: string;
   readonly view: View;
@@ -50,10 +60,20 @@ export function dequantize(tensors: readonly CheckpointTensor[], config: Config)
         view: scale === undefined ? float32(tensor.view) : withScales(tensor.view, scale, block),
       };
     } catch (thrown) {
-      throw isFewbitError(thrown) ? locate(thrown, { file: tensor.file, tensor: tensor.name }) : thrown;
+      const at = { file: tensor.file, tensor: tensor.name };
+      throw isFewbitError(thrown, "E_CHECKPOINT") ? unfit(thrown, at) : thrown;
     }
   });
 }
+
+/** What does not fit together, with its place, and a remedy where it has none. */
+export const unfit = (error: FewbitError, at: Place): FewbitError =>
+  locate(
+    error.remedy === undefined
+      ? new FewbitError(error.code, error.message, error.at, "Download the checkpoint again.", error.cause)
+      : error,
+    at,
+  );
 
 /** Scales for blocks, for each row, or one for all. */
 function withScales(view: View, scale: View, block: readonly number[]): View {

@@ -6,7 +6,6 @@ import {
   FewbitError,
   float32,
   isFewbitError,
-  locate,
   type Model,
   nameOf,
   stored,
@@ -14,8 +13,9 @@ import {
   type TensorRule,
   type View,
 } from "@fewbit/core";
+import { expandRules, numbered } from "./expansion.js";
 import { alwaysFloat32 } from "./precision.js";
-import { dequantize } from "./quantized.js";
+import { type CheckpointTensor, dequantize, unfit } from "./quantized.js";
 
 /** A tensor of the GGUF file. */
 export interface MappedTensor {
@@ -23,12 +23,8 @@ export interface MappedTensor {
   readonly view: View;
 }
 
-/** A tensor of the checkpoint, under the name that the rules know. */
-interface Found {
-  readonly view: View;
-  /** Its name in the file. */
-  readonly name: string;
-  readonly file: string;
+/** A tensor of the checkpoint. */
+interface Found extends CheckpointTensor {
   /** Where llama.cpp's converter meets it. */
   readonly order: number;
 }
@@ -49,16 +45,16 @@ export function mapTensors(model: Model, architecture: Architecture, config: Con
       "num_hidden_layers",
       `The settings ask for ${config.layers} layers, and the checkpoint has ${model.tensors.length} tensors in all.`,
     );
+  const rules = architecture.tensors(config);
   const used = new Set<string>();
   const missing: string[] = [];
   /** What several optional rules could make, by its name: the tensors of the first. */
   const alternatives = new Map<string, readonly string[]>();
   const begun = new Set<string>();
   const made: (MappedTensor & { readonly order: number })[] = [];
-  const rules = architecture.tensors(config);
   const ruled = new Map<string, number>();
   for (const { to } of rules) if (to !== undefined) ruled.set(to, (ruled.get(to) ?? 0) + 1);
-  for (const { rule, layer, names } of expand(rules, config, found)) {
+  for (const { rule, layer, names, order } of expandRules(rules, config, found)) {
     const present = names.filter((name) => found.has(name));
     for (const name of present) used.add(name);
     if (rule.to === undefined) continue;
@@ -74,7 +70,6 @@ export function mapTensors(model: Model, architecture: Architecture, config: Con
     }
     const sources = names.map((name) => found.get(name)!);
     const view = make(name, rule, layer, sources);
-    const order = rule.order ?? sources.reduce((last, each) => Math.max(last, each.order), -1);
     // What is packed comes before all that the converter computes with.
     made.push({ name, view, order: view.dtype === "MXFP4" ? order - found.size : order });
   }
@@ -117,62 +112,21 @@ function findTensors(model: Model, architecture: Architecture, config: Config): 
 const byName = (model: Model): Model["tensors"] =>
   [...model.tensors].sort((a, b) => a.file - b.file || compareCodePoints(a.name, b.name));
 
+/** A surrogate belongs to a code point above every unit that is none. */
 function compareCodePoints(a: string, b: string): number {
-  const [x, y] = [[...a], [...b]];
-  for (let i = 0; i < Math.min(x.length, y.length); i++)
-    if (x[i] !== y[i]) return x[i]!.codePointAt(0)! - y[i]!.codePointAt(0)!;
-  return x.length - y.length;
-}
-
-interface Expanded {
-  readonly rule: TensorRule & { readonly order?: number };
-  /** -1 outside the layers. */
-  readonly layer: number;
-  readonly names: readonly string[];
-}
-
-const BID = "{bid}";
-const XID = "{xid}";
-
-const numbered = (pattern: string, layer: number): string => pattern.replaceAll(BID, String(layer));
-
-function* expand(
-  rules: readonly TensorRule[],
-  config: Config,
-  found: ReadonlyMap<string, Found>,
-): Generator<Expanded> {
-  const all = Array.from({ length: config.layers }, (_, layer) => layer);
-  /** Experts of a layer are stacked when the last of any kind has come. */
-  const lastExpert = new Map<number, number>();
-  const expanded = rules.flatMap((rule) => {
-    const patterns = typeof rule.from === "string" ? [rule.from] : rule.from;
-    const layered = [...patterns, rule.to ?? ""].some((pattern) => pattern.includes(BID));
-    return (layered ? (rule.layers ?? all) : [-1]).map((layer) => {
-      const names = patterns.flatMap((pattern) => {
-        const name = numbered(pattern, layer);
-        return name.includes(XID)
-          ? Array.from({ length: rule.experts ?? 0 }, (_, expert) => name.replaceAll(XID, String(expert)))
-          : [name];
-      });
-      const experts = patterns.some((pattern) => pattern.includes(XID));
-      if (experts)
-        for (const name of names) {
-          const order = found.get(name)?.order ?? -1;
-          lastExpert.set(layer, Math.max(order, lastExpert.get(layer) ?? -1));
-        }
-      return { rule, layer, names, experts };
-    });
-  });
-  for (const { rule, layer, names, experts } of expanded)
-    yield { rule: experts ? { ...rule, order: lastExpert.get(layer)! } : rule, layer, names };
+  const isSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdfff;
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x !== y) return Number(isSurrogate(x)) - Number(isSurrogate(y)) || x - y;
+  }
+  return a.length - b.length;
 }
 
 /** The tensor of one rule, checked against the settings, in the type that the file must have it in. */
 function make(name: string, rule: TensorRule, layer: number, sources: readonly Found[]): View {
-  const at = {
-    tensor: sources[0]?.name ?? name,
-    ...(sources[0] === undefined ? {} : { file: sources[0].file }),
-  };
+  const [first] = sources;
+  const at = { tensor: first?.name ?? name, ...(first === undefined ? {} : { file: first.file }) };
   const views = sources.map(({ view }) => view);
   try {
     const view = rule.make === undefined ? views[0]! : rule.make(views, layer);
@@ -185,18 +139,7 @@ function make(name: string, rule: TensorRule, layer: number, sources: readonly F
       );
     return alwaysFloat32(name, view.shape) ? float32(view) : view;
   } catch (thrown) {
-    if (!isFewbitError(thrown, "E_CHECKPOINT")) throw thrown;
-    throw locate(
-      thrown.remedy === undefined
-        ? new FewbitError(
-            thrown.code,
-            thrown.message,
-            thrown.at,
-            `${name} cannot be made: download the checkpoint again.`,
-          )
-        : thrown,
-      at,
-    );
+    throw isFewbitError(thrown, "E_CHECKPOINT") ? unfit(thrown, at) : thrown;
   }
 }
 

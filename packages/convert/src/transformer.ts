@@ -12,6 +12,9 @@ export interface Sizes {
   readonly vocabulary: number;
 }
 
+/** What is computed for each channel of a head must not depend on a number from a stranger. */
+const MAX_HEAD = 1 << 16;
+
 /** @throws `E_CHECKPOINT` */
 export function sizesOf(config: Config): Sizes {
   const hidden = config.integer(["hidden_size", "n_embd", "dim"]);
@@ -21,11 +24,14 @@ export function sizesOf(config: Config): Sizes {
       "num_attention_heads",
       `${hidden} channels cannot be divided into ${heads} heads, and there is no head_dim.`,
     );
+  const head = config.integer("head_dim", hidden / heads);
+  if (head > MAX_HEAD)
+    throw config.error("head_dim", `Heads of ${head} channels are larger than any model's.`);
   return {
     hidden,
     heads,
     keyValueHeads: config.integer(["num_key_value_heads", "n_kv_heads"], heads),
-    head: config.integer("head_dim", hidden / heads),
+    head,
     feedForward: config.integer(["intermediate_size", "n_inner"], 4 * hidden),
     vocabulary: config.integer("vocab_size"),
   };

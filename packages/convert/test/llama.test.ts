@@ -120,5 +120,8 @@ describe("tensors", () => {
       "64 channels cannot be divided into 7 heads, and there is no head_dim.",
     );
     expect(() => named({ num_attention_heads: 0 })).toThrow("cannot be divided into 0 heads");
+    expect(() => named({ head_dim: 4e9, rope_scaling: { type: "llama3" } })).toThrow(
+      "Heads of 4000000000 channels are larger than any model's.",
+    );
   });
 });

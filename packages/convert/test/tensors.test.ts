@@ -217,6 +217,18 @@ describe("refused", () => {
     );
   });
 
+  test("more experts than tensors, without counting them", () => {
+    const rules: TensorRule[] = [
+      { from: "layers.{bid}.e.{xid}", to: "blk.{bid}.e_exps.weight", experts: 4e9, make: stack },
+    ];
+    expect(() => map(modelOf({ "layers.0.e.0": [2], "layers.1.e.0": [2] }), rules)).toThrow(
+      "The settings ask for 4000000000 experts, and the checkpoint has 2 tensors in all.",
+    );
+    expect(() => map(modelOf({ x: [2], y: [2] }), rules)).toThrow(
+      "The checkpoint lacks 2 tensors that its 2 layers need: layers.0.e.0, layers.1.e.0.",
+    );
+  });
+
   test("two spellings of one tensor", () => {
     const rename = (name: string) => name.replace("model.", "");
     expect(() =>
