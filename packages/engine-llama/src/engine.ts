@@ -59,6 +59,8 @@ class EngineProcess {
     this.#child = fork(fileURLToPath(new URL("./host.js", import.meta.url)), {
       serialization: "advanced",
       execArgv: [],
+      // Before it aborts, ggml would call a debugger, or print a stack in which its reason is lost.
+      env: { ...process.env, GGML_NO_BACKTRACE: "1" },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     const child = this.#child;

@@ -196,18 +196,28 @@ describe.skipIf(build === undefined || process.platform === "win32")("a process 
   });
 
   test.skipIf(sharedFolder === undefined)(
-    "of an assertion of llama.cpp takes nothing else with it (needs the shared folder)",
+    "of an assertion of llama.cpp takes nothing else with it, and calls no debugger (needs the shared folder)",
     async () => {
-      // Its tokenizer has no tokens for bytes, which llama.cpp takes for granted.
-      const path = `${sharedFolder}/models/TinyStories-656K-w256-f16.gguf`;
-      await expect(
-        run(function* (host, path) {
-          yield host.load(path).tokenize("é", false, false);
-        }, path),
-      ).rejects.toMatchObject({
-        code: "E_ENGINE_DIED",
-        message: expect.stringMatching(/^The process of llama\.cpp ended with SIGABRT: .*out_of_range/s),
-      });
+      const tools = join(folder, "tools");
+      mkdirSync(tools);
+      writeFileSync(join(tools, "gdb"), `#!/bin/sh\n: > '${tools}/called'\n`, { mode: 0o755 });
+      const { PATH } = process.env;
+      process.env.PATH = `${tools}:${PATH}`;
+      try {
+        // Its tokenizer has no tokens for bytes, which llama.cpp takes for granted.
+        const path = `${sharedFolder}/models/TinyStories-656K-w256-f16.gguf`;
+        await expect(
+          run(function* (host, path) {
+            yield host.load(path).tokenize("é", false, false);
+          }, path),
+        ).rejects.toMatchObject({
+          code: "E_ENGINE_DIED",
+          message: expect.stringMatching(/^The process of llama\.cpp ended with SIGABRT: .*out_of_range/s),
+        });
+        expect(readdirSync(tools)).toEqual(["gdb"]);
+      } finally {
+        process.env.PATH = PATH;
+      }
     },
   );
 
