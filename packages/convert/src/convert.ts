@@ -13,6 +13,7 @@ import { type Checkpoint, readRequired } from "./checkpoint.js";
 import { commonMetadata } from "./common-metadata.js";
 import { readConfig } from "./config.js";
 import { generalMetadata } from "./general-metadata.js";
+import { parseJson } from "./json.js";
 import { readModelCard } from "./model-card.js";
 import { countWeights } from "./model-id.js";
 import { fileTypeOf, storedOuttype } from "./outtype.js";
@@ -128,7 +129,7 @@ async function readGeneration({ files }: Checkpoint): Promise<ReadonlyMap<string
   const bytes = await files.read("generation_config.json");
   if (bytes === undefined) return new Map();
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const value = parseJson(bytes, files.path("generation_config.json"));
     return new Map(typeof value === "object" && value !== null ? Object.entries(value) : []);
   } catch {
     return new Map();

@@ -1,11 +1,21 @@
 import { FewbitError } from "@fewbit/core";
 
+/** More than any settings take, less than what values made of them could fill memory with. */
+const MAX_BYTES = 1 << 24;
+
 /**
- * The value of a JSON file.
- * @throws `E_CHECKPOINT` where it is not UTF-8, or not JSON
+ * The value of a file of settings in JSON.
+ * @throws `E_CHECKPOINT` where it is too large, not UTF-8, or not JSON
  */
 export function parseJson(bytes: Uint8Array, file: string): unknown {
   const remedy = "Download the checkpoint again, or correct the file.";
+  if (bytes.length > MAX_BYTES)
+    throw new FewbitError(
+      "E_CHECKPOINT",
+      `The file has ${bytes.length} bytes; settings take at most ${MAX_BYTES}.`,
+      { file },
+      remedy,
+    );
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

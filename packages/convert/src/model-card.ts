@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 
 /** More than any card's front matter, less than what a hostile one could make of it. */
-const MAX_CHARACTERS = 1 << 20;
+const MAX_BYTES = 1 << 20;
 
 /** What a model card says of its model: the front matter of a README.md, keys as they are there. */
 export interface ModelCard {
@@ -15,17 +15,17 @@ const EMPTY: ReadonlyMap<string, unknown> = new Map();
 /** Never throws: a model is no worse for its card. */
 export function readModelCard(bytes: Uint8Array | undefined): ModelCard {
   if (bytes === undefined) return { entries: EMPTY };
-  const lines = new TextDecoder().decode(bytes).split(/\r\n|\r|\n/);
+  const lines = new TextDecoder().decode(bytes.subarray(0, MAX_BYTES)).split(/\r\n|\r|\n/);
   if (lines[0] !== "---") return { entries: EMPTY };
   const end = lines.indexOf("---", 1);
+  if (end < 0 && bytes.length > MAX_BYTES)
+    return { entries: EMPTY, warning: "README.md: its front matter is too long." };
   const text = lines
     .slice(1, end < 0 ? undefined : end)
     .join("\n")
     // YAML takes the code of Norwegian for "false", and refuses tabs.
     .replace(/^(\s*- )no$/gm, '$1"no"')
     .replaceAll("\t", "  ");
-  if (text.length > MAX_CHARACTERS)
-    return { entries: EMPTY, warning: "README.md: its front matter is too long." };
   try {
     const value: unknown = parse(text, { version: "1.1", mapAsMap: true, logLevel: "error" });
     return { entries: value instanceof Map ? new Map([...value].map(([k, v]) => [String(k), v])) : EMPTY };

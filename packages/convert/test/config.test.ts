@@ -89,6 +89,12 @@ describe("what is no settings file", () => {
     expect(() => configOf(text)).toThrow(message);
   });
 
+  test("more bytes than settings take", () => {
+    expect(() => readConfig(new Uint8Array(2 ** 24 + 1).fill(0x20), "c.json")).toThrow(
+      refusal("The file has 16777217 bytes; settings take at most 16777216."),
+    );
+  });
+
   test("bytes that are not UTF-8", () => {
     expect(() => readConfig(Uint8Array.of(0x7b, 0xff, 0x7d), "c.json")).toThrow(
       refusal("The file is not UTF-8."),
