@@ -1,10 +1,10 @@
 import { FewbitError } from "@fewbit/core";
 
-/** More than any settings take, less than what values made of them could fill memory with. */
-const MAX_BYTES = 1 << 24;
+/** Twice the largest vocabulary there is. What a larger file becomes in memory could fill it. */
+const MAX_BYTES = 1 << 26;
 
 /**
- * The value of a file of settings in JSON.
+ * The value of a JSON file of a checkpoint.
  * @throws `E_CHECKPOINT` where it is too large, not UTF-8, or not JSON
  */
 export function parseJson(bytes: Uint8Array, file: string): unknown {
@@ -12,7 +12,7 @@ export function parseJson(bytes: Uint8Array, file: string): unknown {
   if (bytes.length > MAX_BYTES)
     throw new FewbitError(
       "E_CHECKPOINT",
-      `The file has ${bytes.length} bytes; settings take at most ${MAX_BYTES}.`,
+      `The file has ${bytes.length} bytes; at most ${MAX_BYTES} are read.`,
       { file },
       remedy,
     );

@@ -89,9 +89,9 @@ describe("what is no settings file", () => {
     expect(() => configOf(text)).toThrow(message);
   });
 
-  test("more bytes than settings take", () => {
-    expect(() => readConfig(new Uint8Array(2 ** 24 + 1).fill(0x20), "c.json")).toThrow(
-      refusal("The file has 16777217 bytes; settings take at most 16777216."),
+  test("more bytes than are read", () => {
+    expect(() => readConfig(new Uint8Array(2 ** 26 + 1).fill(0x20), "c.json")).toThrow(
+      refusal("The file has 67108865 bytes; at most 67108864 are read."),
     );
   });
 
