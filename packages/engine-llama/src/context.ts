@@ -82,13 +82,15 @@ export class LlamaContext implements EngineContext {
     for (const [name, array] of Object.entries(batch))
       if (array !== undefined && array.length !== tokens.length)
         throw this.#failed(`${tokens.length} tokens have ${array.length} ${name}.`);
-    this.#number(tokens.length, logits);
-    this.#logits = undefined;
+    this.#forget();
     this.#library.log.clear();
     const status = this.#library.llama_decode(this.#handle, this.#batch.fill(batch));
     this.#library.llama_synchronize(this.#handle); // On a GPU it may go on in the background.
     this.#observation?.rethrow();
-    if (status === 0) return;
+    if (status === 0) {
+      this.#number(tokens.length, logits);
+      return;
+    }
     const why = this.#library.log.error();
     throw this.#failed(
       status === 1
@@ -97,12 +99,17 @@ export class LlamaContext implements EngineContext {
     );
   }
 
+  /** Of the last batch: what is computed next, and what fails, overwrites its logits. */
+  #forget(): void {
+    this.#rows.fill(-1);
+    this.#logits = undefined;
+  }
+
   #number(count: number, wanted: Uint8Array | undefined): void {
     if (this.#rows.length < count) this.#rows = new Int32Array(count);
     let row = 0;
     for (let i = 0; i < count; i++)
       this.#rows[i] = (wanted === undefined ? i === count - 1 : wanted[i] !== 0) ? row++ : -1;
-    this.#rows.fill(-1, count);
     this.#rowCount = row;
   }
 
@@ -126,7 +133,7 @@ export class LlamaContext implements EngineContext {
 
   clear(): void {
     this.#check();
-    this.#rows.fill(-1);
+    this.#forget();
     const memory = this.#library.llama_get_memory(this.#handle);
     if (memory !== null) this.#library.llama_memory_clear(memory, true);
   }

@@ -372,6 +372,23 @@ describe.skipIf(build === undefined)("what cannot be computed", () => {
     );
   });
 
+  test("leaves no logits behind, not even those of the batch before", async () => {
+    const left = run(function* (host, path) {
+      const context = host.load(path).context({ size: 256, threads: 1 });
+      const tokens = new Int32Array(200);
+      const all = new Uint8Array(200).fill(1);
+      context.decode({ tokens, logits: all });
+      try {
+        context.decode({ tokens, logits: all });
+      } catch {
+        yield context.logits(150).length;
+      }
+    }, stories);
+    await expect(left).rejects.toMatchObject(
+      failure("no logits were asked for after token 150 of the batch."),
+    );
+  });
+
   test("logits that were not asked for", async () => {
     await expect(decode({ tokens: Int32Array.of(1, 2) })).rejects.toMatchObject(
       failure("no logits were asked for after token 0 of the batch."),
