@@ -1,7 +1,7 @@
 // The source's own tokenizer, by the library of Hugging Face: what the GGUF file's tokenizer is measured by.
 import { Tokenizer } from "@huggingface/tokenizers";
 import { correctNormalizer } from "./bert-normalizer.js";
-import type { Definition } from "./definition.js";
+import { type Definition, namedToken } from "./definition.js";
 import { Json } from "./json.js";
 import { refuseSlowPatterns } from "./slow-patterns.js";
 
@@ -41,7 +41,7 @@ export function createEncoder(definition: Definition): Encoder {
         })),
         normalizer: part("normalizer"),
         pre_tokenizer: exactSteps(part("pre_tokenizer")),
-        post_processor: part("post_processor"),
+        post_processor: flaggedTemplate(definition) ?? part("post_processor"),
         decoder: part("decoder"),
         model: part("model"),
       },
@@ -75,6 +75,36 @@ export function createEncoder(definition: Definition): Encoder {
 
 const refused = (root: Json, cause: unknown): Error =>
   root.error(`The tokenizer does not work: ${cause instanceof Error ? cause.message : String(cause)}.`);
+
+/** Classes of the transformers library that go by flags of their settings, whatever template tokenizer.json has. */
+const FLAGGED = /^(?:Code)?(?:Llama|Gemma)Tokenizer(?:Fast)?$/;
+
+/** The template that such flags ask for; undefined where there are none. */
+function flaggedTemplate(definition: Definition): object | undefined {
+  const { config, added } = definition;
+  if (!FLAGGED.test(config.get("tokenizer_class").string ?? "")) return undefined;
+  const flags = (["bos", "eos"] as const).map((role) => {
+    const adds = config.get(`add_${role}_token`).boolean;
+    const token = added.find(({ content }) => content === namedToken(definition, role));
+    return { adds, token };
+  });
+  if (flags.every(({ adds }) => adds === undefined)) return undefined;
+  const [first, last] = flags.map(({ adds, token }) =>
+    adds === true && token !== undefined ? [{ SpecialToken: { id: token.content, type_id: 0 } }] : [],
+  );
+  return {
+    type: "TemplateProcessing",
+    single: [...first!, { Sequence: { id: "A", type_id: 0 } }, ...last!],
+    pair: [],
+    special_tokens: Object.fromEntries(
+      flags.flatMap(({ token }) =>
+        token === undefined
+          ? []
+          : [[token.content, { id: token.content, ids: [token.id], tokens: [token.content] }]],
+      ),
+    ),
+  };
+}
 
 const isolated = (pattern: string): object => ({
   type: "Split",

@@ -4,7 +4,7 @@ import { readMerges, tableVocabulary } from "./byte-level.js";
 import { type Definition, readDefinition } from "./definition.js";
 import { createEncoder, type Encoder } from "./encoder.js";
 import { type Json, readJson } from "./json.js";
-import { checkName, type Found, findPreTokenizer } from "./pre-tokenizer/find.js";
+import { type Found, findPreTokenizer, namedPreTokenizer } from "./pre-tokenizer/find.js";
 import { knownName, PROBE } from "./pre-tokenizer/known.js";
 import { pieceType, readSentencePiece, type SentencePiece } from "./sentencepiece.js";
 import {
@@ -177,12 +177,16 @@ async function preTokenizer(
     const ignoresMerges = root.get("model").get("ignore_merges").boolean ?? false;
     return { found: await findPreTokenizer(encoder, ignoresMerges, root.get("pre_tokenizer")), encoder };
   }
-  const found = { name: checkName(wanted), warnings: [] };
+  const encoder = usableEncoder(definition);
+  return { found: namedPreTokenizer(wanted, encoder), encoder };
+}
+
+function usableEncoder(definition: Definition): Encoder | undefined {
   try {
-    return { found, encoder: createEncoder(definition) };
+    return createEncoder(definition);
   } catch (thrown) {
     if (!isFewbitError(thrown, "E_TOKENIZER")) throw thrown;
-    return { found, encoder: undefined };
+    return undefined;
   }
 }
 

@@ -76,12 +76,22 @@ describe("by behaviour", () => {
     const files = inMemory(byteLevel({ preTokenizer: splitBy("x+") }));
     const { entries, warnings } = await read(files, "llama", "falcon");
     expect(entryValue(entries, "pre")).toBe("falcon");
+    expect(entryValue(entries, "add_bos_token")).toBe(true);
     expect(warnings).toEqual([]);
     await expect(read(files, "llama", "no-such")).rejects.toMatchObject({
       code: "E_PRETOKENIZER",
       message: 'llama.cpp has no pre-tokenizer "no-such".',
       remedy: expect.stringMatching(/^Name one of these: a\.x-4\.0, afmoe, .*, youtu\.$/),
     });
+  });
+
+  test("where llama.cpp begins texts with a token by itself, the file says whether the source does", async () => {
+    const contents = byteLevel({ root: { post_processor: null } });
+    const saying = async (name: string) =>
+      entryValue((await read(inMemory(contents), "llama", name)).entries, "add_bos_token");
+    expect(await saying("llama-bpe")).toBe(false);
+    expect(await saying("tekken")).toBe(false);
+    expect(await saying("qwen2")).toBeUndefined();
   });
 
   test("no name is given twice", () => {

@@ -14,9 +14,13 @@ export interface Found {
   readonly warnings: readonly string[];
 }
 
-/** The name that users gave, if there is such a pre-tokenizer. @throws `E_PRETOKENIZER` */
-export function checkName(name: string): string {
-  if (preTokenizerNames.includes(name)) return name;
+/**
+ * The one that users named.
+ * @param encoder undefined where the source's own tokenizer cannot be run
+ * @throws `E_PRETOKENIZER` where there is none of that name
+ */
+export function namedPreTokenizer(name: string, encoder: Encoder | undefined): Found {
+  if (preTokenizerNames.includes(name)) return { name, ...bosOf(name, encoder), warnings: [] };
   throw new FewbitError(
     "E_PRETOKENIZER",
     `llama.cpp has no pre-tokenizer ${JSON.stringify(name)}.`,
@@ -34,7 +38,7 @@ export function checkName(name: string): string {
  */
 export async function findPreTokenizer(encoder: Encoder, ignoresMerges: boolean, at: Json): Promise<Found> {
   const known = await knownName(encoder.encode(PROBE));
-  if (known !== undefined) return { name: known, warnings: [] };
+  if (known !== undefined) return { name: known, ...bosOf(known, encoder), warnings: [] };
 
   const adapted = adaptedFor(at);
   if (adapted !== undefined)
@@ -86,7 +90,7 @@ function found(candidate: PreTokenizer, encoder: Encoder, ignoresMerges: boolean
   const name = candidate.names[0]!;
   return {
     name,
-    ...(candidate.addsBos === true ? { addsBos: encoder.encode("").length > 0 } : {}),
+    ...bosOf(name, encoder),
     warnings: [
       `The pre-tokenizer is not known by name, but ${how}: it is called so. "fewbit convert --check" compares the tokens.`,
       ...((candidate.ignoresMerges ?? false) === ignoresMerges
@@ -96,6 +100,12 @@ function found(candidate: PreTokenizer, encoder: Encoder, ignoresMerges: boolean
           ]),
     ],
   };
+}
+
+/** Where llama.cpp begins texts with a token unless a file says otherwise, the file shall say what the source does. */
+function bosOf(name: string, encoder: Encoder | undefined): Pick<Found, "addsBos"> {
+  const adds = preTokenizers.find(({ names }) => names.includes(name))?.addsBos === true;
+  return adds && encoder !== undefined ? { addsBos: encoder.encode("").length > 0 } : {};
 }
 
 interface Compared {
