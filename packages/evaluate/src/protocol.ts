@@ -39,7 +39,7 @@ const CONTEXT_STEP = 256;
 const LEAST_CONTEXT = 4;
 const BATCH = 2048;
 /** Logits of each model that is compared, in bytes, unless one chunk has more. */
-const MOST_LOGITS = 2 ** 28;
+const MOST_LOGITS = 2 ** 27;
 
 /** @throws `E_USAGE` */
 export function settingsOf(options: ProtocolOptions & { readonly stride?: number }): Settings {

@@ -192,8 +192,8 @@ describe("a large vocabulary", () => {
 
   test("has fewer chunks in a batch, so that their logits fit", async () => {
     const { engine } = await run({ text: long, context: 256, candidates: ["near"], chunks: 4 }, all);
-    // 128 rows of 2^17 logits are 64 MiB: four chunks, 256 MiB.
-    expect(engine.options[0]).toMatchObject({ size: 1024, sequences: 4 });
+    // 128 rows of 2^17 logits are 64 MiB: two chunks, 128 MiB.
+    expect(engine.options[0]).toMatchObject({ size: 512, sequences: 2 });
     const asked = await run({ text: long, context: 256, candidates: ["near"], batch: 2048, chunks: 4 }, all);
     expect(asked.engine.options[0]).toMatchObject({ size: 2048, sequences: 8 });
   });
