@@ -18,6 +18,7 @@ import {
   DISTINCT,
   ENTRIES,
   INVERSES,
+  ON_GRID_BIT,
   SCALES,
   SIGNS,
   SUB_SCALES,
@@ -136,9 +137,10 @@ function fitThirtyTwo(j: usize): f32 {
     for (let k: usize = 0; k < 4; k++) {
       const found = searchFitted(LATTICE, 4 * j + k, j, inverse, scale, TRIALS, span);
       if (found == NONE) refuseBlock();
-      store<u16>(out + (k << 1), <u16>found);
+      store<u16>(out + (k << 1), <u16>(found & ~ON_GRID_BIT));
     }
-    scale = fitScale(LATTICE, j << 7, 4, out, scale);
+    // With the entries that the scale was fitted to, it stays.
+    if (best < 0 || load<u64>(out) != load<u64>(best << 3, DISTINCT)) scale = fitScale(LATTICE, j << 7, 4, out, scale);
   }
   if (scale < 0) {
     scale = -scale;

@@ -1,7 +1,7 @@
 // Which trial fits best, and with what scale: sums over the elements of a sub-block, each in its order.
 import { ROWS } from "./two-bit-lattice";
 import { largestLane } from "./two-bit-magnitudes";
-import { DISTINCT, KEYS, SUMS_QQ, SUMS_QX, UNIQUE_BIT, W, WINNERS, WINNERS_BYTES, WX } from "./two-bit-scratch";
+import { DISTINCT, FIRSTS, KEYS, SUMS_QQ, SUMS_QX, W, WINNERS, WINNERS_BYTES, WX } from "./two-bit-scratch";
 
 const ENTRY: u32 = 0x3fff;
 
@@ -21,7 +21,7 @@ function rowOf(lattice: usize, winners: usize): usize {
 @inline
 function findDistinct(group: usize, pair: bool, trials: u32): usize {
   const rows = WINNERS + group * WINNERS_BYTES;
-  const known = i16x8.splat(<i16>~UNIQUE_BIT);
+  const known = i16x8.splat(<i16>ENTRY);
   let changes: u32 = 1;
   for (let t: usize = 0; t < <usize>trials; t += 8) {
     const a = v128.and(v128.load(rows + 2 * t), known);
@@ -50,8 +50,14 @@ function findDistinct(group: usize, pair: bool, trials: u32): usize {
   }
   let out = DISTINCT;
   let bits = (changes | 1) & ((1 << trials) - 1);
+  let first: usize = 0;
   if (pair) {
-    for (; bits; bits &= bits - 1, out += 4) store<u32>(out, load<u32>(KEYS + 16 + (<usize>ctz(bits) << 2)));
+    for (; bits; bits &= bits - 1, out += 4, first++) {
+      const t = <usize>ctz(bits);
+      store<u32>(out, load<u32>(KEYS + 16 + (t << 2)));
+      store<u8>(first, <u8>t, FIRSTS);
+    }
+    store<u8>(first, <u8>trials, FIRSTS);
     v128.store(out, v128.load32_splat(out - 4));
     return (out - DISTINCT) >> 2;
   }
@@ -95,6 +101,20 @@ export function bestTrial(lattice: usize, group: usize, pair: bool, trials: u32)
   close &= (1 << <u32>count) - 1;
   if (popcnt(close) == 1 && i32x4.all_true(sound)) return <i32>ctz(close);
   return bestInOrder(count);
+}
+
+/**
+ * Of a combination of two groups, the trial that llama.cpp takes of those that lead to it. They have equal sums, so that
+ * the first counts, or, if rounding makes a combination better than itself, the last: they may differ in which groups
+ * are on the grid.
+ */
+// @ts-ignore: decorator
+@inline
+export function trialOf(d: usize): usize {
+  const qx = load<f32>(d << 2, SUMS_QX);
+  const qq = load<f32>(d << 2, SUMS_QQ);
+  const first = <usize>load<u8>(d, FIRSTS);
+  return qx * qx > (qx / qq) * qx * qq ? <usize>load<u8>(d, FIRSTS + 1) - 1 : first;
 }
 
 /** Compares trials as llama.cpp does it. */

@@ -24,13 +24,15 @@ export const FIXED: usize = 0x5800; // 6 vectors: see two-bit-search.ts
 export const FIXED_BYTES: usize = 96;
 export const BREAKS: usize = 0x6400; // u32: bit t: trial t rounds to another point than trial t − 1
 export const EXHAUSTED: usize = 0x6480; // u8: whether its trials were searched one by one
+export const MARGINS: usize = 0x6f00; // float: see two-bit-search.ts
 
 export const STEPS: usize = 0x6500; // 2 × 32 u16, per trial: what the number of a group's point grows by
 export const SCORES: usize = 0x6700; // 4 vectors per list block, 9 blocks at most
 
 // The distinct combinations of winners of one sub-block.
-export const DISTINCT: usize = 0x6a00; // 24 × a u16 per group, with ON_GRID_BIT
+export const DISTINCT: usize = 0x6a00; // 24 × a u16 per group
 export const KEYS: usize = 0x6b00; // the same of each trial, one before the first
+export const FIRSTS: usize = 0x6e80; // u8 each, of two groups: the first trial that leads there; one more ends the list
 export const SUMS_QX: usize = 0x6c00; // 24 floats: Σ w x q of each distinct one
 export const SUMS_QQ: usize = 0x6c80; // 24 floats: Σ w q q
 

@@ -29,6 +29,12 @@
 // of the score is 4 scale² / K of D, which `fixGroup` keeps above 1e-30, where the smallest subnormal is 1.4e-45;
 // overflow likewise.
 //
+// Clear winners. Of candidates within TIE, the one with the smallest D̂ counts as unique if all others exceed it by more
+// than four times the error E of D̂: then it is the nearest by more than 2 E, and so it is, in D̂ too, in between two
+// scales at which it is unique, by whichever measure. Where no |y| leaves [0, 6], so that all β are 6 and |ρ| ≤ 5, E < u
+// (50 + 275) / 4 · 65000 / 6 < 0.053 units of the score, else 0.33: MARGIN and WIDE_MARGIN are 0.25 and 1.5, in D / scale²
+// four times that over K.
+//
 // Left-out candidates (two-bit-lattice.ts). Candidate b crosses all thresholds from the point that a crosses, and more.
 // Each further threshold, 2 or 4 in one coordinate, costs W |y − 2| or W |y − 4|. If these are at least 1 the difference
 // of D exceeds the error of D̂, 2 · 0.33 + 2 · 0.13. Sums of levels are even for all entries of the two codebooks that are
@@ -52,10 +58,13 @@ import {
   shellsOf,
   sizeOf,
 } from "./two-bit-lattice";
-import { FIXED, FIXED_BYTES, ON_GRID_BIT, ROOT, SCORES, SUMS, UNIQUE_BIT, X } from "./two-bit-scratch";
+import { FIXED, FIXED_BYTES, MARGINS, ON_GRID_BIT, ROOT, SCORES, SUMS, UNIQUE_BIT, X } from "./two-bit-scratch";
 
 const TIE: i16 = 6;
 const CLOSE: f32 = 1;
+/** By how much a clear winner's D / scale² is smaller than the others', times K / 65000. */
+const MARGIN: f32 = 1 / 65000;
+const WIDE_MARGIN: f32 = 6 / 65000;
 /** Beyond this |x / scale| everything is compared as llama.cpp does it. */
 export const FAR: f32 = 30;
 /** No candidate has a finite distance: llama.cpp gives up here. */
@@ -118,6 +127,8 @@ export function nearestOfAll(lattice: usize, x: usize, inverse: f32, scale: f32)
  *
  *   FIXED + 0, 16     W x          + 32, 48     2 W          + 64, 80     4 W
  *
+ * and MARGINS.
+ *
  * @returns false if the numbers are too small or too large, or the weights zero: `nearestOfAll` must decide
  */
 export function fixGroup(group: usize, x: usize, highest: f32): bool {
@@ -147,6 +158,8 @@ export function fixGroup(group: usize, x: usize, highest: f32): bool {
   v128.store(at, double1, 48);
   v128.store(at, f32x4.add(double0, double0), 64);
   v128.store(at, f32x4.add(double1, double1), 80);
+  const wide = v128.any_true(f32x4.gt(f32x4.pmax(beyond0, beyond1), six));
+  store<f32>(group << 2, sum * (wide ? WIDE_MARGIN : MARGIN), MARGINS);
   return true;
 }
 
@@ -307,15 +320,11 @@ function winner(lattice: usize, list: usize, count: u32, scores: usize, limit: v
     close += popcnt(bits);
     if (bits) best = i + ctz(bits);
   }
-  let unique = UNIQUE_BIT;
-  if (close != 1) {
-    unique = 0;
-    best = nearestOfClose(lattice, list, count, scores, limit, x, scale);
-  }
-  return best | ((candidate(list, best) | unique) << 8);
+  if (close != 1) return nearestOfClose(lattice, list, count, scores, limit, x, scale);
+  return best | ((candidate(list, best) | UNIQUE_BIT) << 8);
 }
 
-/** Compares candidates with close scores as llama.cpp does it. */
+/** Compares candidates with close scores as llama.cpp does it, and returns what `winner` does. */
 function nearestOfClose(
   lattice: usize,
   list: usize,
@@ -326,17 +335,20 @@ function nearestOfClose(
   scale: f32,
 ): u32 {
   let best = f32.MAX_VALUE;
+  let second = f32.MAX_VALUE;
   let nearest: u32 = 0;
   for (let i: u32 = 0; i < count; i += 16, scores += 64)
     for (let bits = within(scores, limit, count - i); bits; bits &= bits - 1) {
       const at = i + ctz(bits);
       const d = distanceTo(lattice + (<usize>candidate(list, at) << 5), x, scale);
-      if (d < best) {
-        best = d;
-        nearest = at;
-      }
+      const less = d < best;
+      const other = less ? best : d;
+      second = other < second ? other : second;
+      best = less ? d : best;
+      nearest = less ? at : nearest;
     }
-  return nearest;
+  const unique = second - best > load<f32>(x >> 3, MARGINS) * scale * scale ? UNIQUE_BIT : 0;
+  return nearest | ((candidate(list, nearest) | unique) << 8);
 }
 
 /**

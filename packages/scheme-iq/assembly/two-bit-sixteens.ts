@@ -1,9 +1,8 @@
 // The sixteen sub-blocks of 16 weights of IQ2_XS and IQ2_S: 19 trial scales each, from the largest magnitude.
-import { bestTrial, fitScale } from "./two-bit-fit";
+import { bestTrial, fitScale, trialOf } from "./two-bit-fit";
 import { largestLane } from "./two-bit-magnitudes";
 import { addGroups, clearRuns, prepareTaus, searchFitted, searchRuns } from "./two-bit-runs";
 import {
-  DISTINCT,
   ENTRIES,
   INVERSES,
   ON_GRID_BIT,
@@ -13,12 +12,16 @@ import {
   SUMS_QQ,
   SUMS_QX,
   TRIALS_BYTES,
+  UNIQUE_BIT,
+  WINNERS,
+  WINNERS_BYTES,
   X,
 } from "./two-bit-scratch";
 import { FAR, NONE, refuseBlock } from "./two-bit-search";
 
 const TRIALS: u32 = 19;
 const BOTH: u32 = (ON_GRID_BIT << 16) | ON_GRID_BIT;
+const UNIQUE: u32 = (UNIQUE_BIT << 16) | UNIQUE_BIT;
 
 /** 5 + 0.1 t, t = -9 … 9, and one more to fill the vector. */
 const FACTORS: usize = memory.data(20 * 4, 16);
@@ -80,7 +83,8 @@ function fitSixteen(lattice: usize, j: usize, epsilon: f32): f32 {
   let scale = span / <f32>5;
   if (best >= 0) {
     scale = load<f32>(best << 2, SUMS_QX) / load<f32>(best << 2, SUMS_QQ);
-    winners = load<u32>(best << 2, DISTINCT);
+    const row = WINNERS + 2 * j * WINNERS_BYTES + (trialOf(best) << 1);
+    winners = (<u32>load<u16>(row) | (<u32>load<u16>(row, WINNERS_BYTES) << 16)) & ~UNIQUE;
   }
   const out = ENTRIES + (j << 2);
   store<u32>(out, winners & ~BOTH);
@@ -88,7 +92,8 @@ function fitSixteen(lattice: usize, j: usize, epsilon: f32): f32 {
     const inverse: f32 = <f32>1 / scale;
     if (!(winners & ON_GRID_BIT)) fitEight(lattice, 2 * j, inverse, scale, span, out);
     if (!((winners >> 16) & ON_GRID_BIT)) fitEight(lattice, 2 * j + 1, inverse, scale, span, out + 2);
-    scale = fitScale(lattice, j << 6, 2, out, scale);
+    // With the entries that the scale was fitted to, it stays.
+    if (best < 0 || load<u32>(out) != (winners & ~BOTH)) scale = fitScale(lattice, j << 6, 2, out, scale);
   }
   if (scale < 0) {
     scale = -scale;
