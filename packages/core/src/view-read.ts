@@ -7,6 +7,8 @@ import { eightBitFloats, elementBytes, type Op, type ReadStored, type View } fro
 const WINDOW = 1 << 20;
 /** Weights that one step computes. */
 const STEP = 1 << 16;
+/** Bytes that take as long to read as a read takes to begin. */
+const GAP = 1 << 14;
 /** From this size on, things that change places are read each into its own place. */
 const DIRECT = 1 << 16;
 
@@ -25,14 +27,12 @@ export async function readView(
   if (into.length === 0) return;
   switch (view.op) {
     case "stored":
-      return read(view.from, view.offset + offset, into);
+    case "reshape":
+    case "slice":
+      return readNow(view, offset, into, read);
     case "constant":
       into.set(view.data.subarray(offset, offset + into.length));
       return;
-    case "reshape":
-      return readView(view.of, offset, into, read);
-    case "slice":
-      return readView(view.of, view.offset + offset, into, read);
     case "concat":
       return readJoined(view, offset, into, read);
     case "swap":
@@ -43,6 +43,14 @@ export async function readView(
     case "blocks":
       return readBlocks(view, offset, into, read);
   }
+}
+
+/** The same, at once where nothing is to be computed: many small reads would wait for nothing. */
+function readNow(view: View, offset: number, into: Uint8Array, read: ReadStored): void | Promise<void> {
+  if (view.op === "stored") return read(view.from, view.offset + offset, into);
+  if (view.op === "reshape") return readNow(view.of, offset, into, read);
+  if (view.op === "slice") return readNow(view.of, view.offset + offset, into, read);
+  return readView(view, offset, into, read);
 }
 
 async function readJoined(view: Op<"concat">, offset: number, into: Uint8Array, read: ReadStored) {
@@ -109,37 +117,45 @@ async function readTurned(
   const y0 = Math.floor(low / a);
   const y1 = Math.floor((high - 1) / a);
   const run = y1 - y0 + 1;
-  // Where a good part is needed of everything, reading on is cheaper than reading often.
-  const lines = run * 4 >= b ? Math.max(1, Math.floor(WINDOW / (b * unit))) : 1;
-  const move = mover(into, unit);
-  const window = room(((Math.min(lines, a) - 1) * b + run) * unit);
+  // Over what lies between, reading on is cheaper than reading again.
+  const dense = (b - run) * unit <= GAP;
+  const pitch = dense ? b : run;
+  const lines = Math.min(a, Math.max(1, Math.floor(WINDOW / (pitch * unit))));
+  const window = room(((lines - 1) * pitch + run) * unit);
+  const move = mover(window, into, unit);
   for (let x = 0; x < a; x += lines) {
     const count = Math.min(lines, a - x);
-    const bytes = window.subarray(0, ((count - 1) * b + run) * unit);
-    await readView(of, ((outer * a + x) * b + y0) * unit, bytes, read);
+    const at = ((outer * a + x) * b + y0) * unit;
+    if (dense) await readNow(of, at, window.subarray(0, ((count - 1) * b + run) * unit), read);
+    else
+      for (let line = 0; line < count; line++) {
+        const bytes = window.subarray(line * run * unit, (line + 1) * run * unit);
+        const pending = readNow(of, at + line * b * unit, bytes, read);
+        if (pending !== undefined) await pending;
+      }
     for (let y = y0; y <= y1; y++) {
       const from = Math.max(x, low - y * a);
       const to = Math.min(x + count, high - y * a);
-      if (from < to) move(bytes, (from - x) * b + (y - y0), b, y * a + from - low, to - from);
+      if (from < to) move((from - x) * pitch + (y - y0), pitch, y * a + from - low, to - from);
     }
   }
 }
 
-/** Moves `count` items, `stride` apart in `from`, to where they are neighbours. All in items. */
-type Move = (from: Uint8Array<ArrayBuffer>, first: number, stride: number, to: number, count: number) => void;
+/** Moves `count` items, `stride` apart, to where they are neighbours. All in items. */
+type Move = (first: number, stride: number, to: number, count: number) => void;
 
-function mover(into: Uint8Array, unit: number): Move {
+function mover(from: Uint8Array<ArrayBuffer>, into: Uint8Array, unit: number): Move {
   const Words = unit === 2 ? Uint16Array : unit === 4 ? Uint32Array : undefined;
   if (Words === undefined || into.byteOffset % unit !== 0)
-    return (from, first, stride, to, count) => {
+    return (first, stride, to, count) => {
       for (let i = 0; i < count; i++) {
         const at = (first + i * stride) * unit;
         into.set(from.subarray(at, at + unit), (to + i) * unit);
       }
     };
+  const source = new Words(from.buffer, from.byteOffset, from.length / unit);
   const target = new Words(into.buffer as ArrayBuffer, into.byteOffset, into.length / unit);
-  return (from, first, stride, to, count) => {
-    const source = new Words(from.buffer, from.byteOffset, from.length / unit);
+  return (first, stride, to, count) => {
     for (let i = 0, at = first; i < count; i++, at += stride) target[to + i] = source[at]!;
   };
 }
@@ -191,10 +207,11 @@ async function scale(view: Op<"scaled">, first: number, weights: Float32Array, r
   decode(scales.dtype, bytes, factors);
   for (let i = 0; i < weights.length; ) {
     const row = Math.floor((first + i) / columns);
-    let column = (first + i) % columns;
-    const base = (line(row) - firstLine) * across;
-    const end = Math.min(weights.length, i + columns - column);
-    for (; i < end; i++, column++) weights[i] = weights[i]! * factors[base + Math.floor(column / wide)]!;
+    const column = (first + i) % columns;
+    const block = Math.floor(column / wide);
+    const factor = factors[(line(row) - firstLine) * across + block]!;
+    const end = Math.min(weights.length, i + Math.min(columns, (block + 1) * wide) - column);
+    for (; i < end; i++) weights[i] = weights[i]! * factor;
   }
 }
 

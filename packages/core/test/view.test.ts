@@ -301,8 +301,8 @@ test("no step reads more than it needs, by much", async () => {
   expect(seen).toBe(2 * 32 * 128);
   // A few columns of a wide matrix.
   seen = 0;
-  await readView(transpose(file("F32", [200, 1000], 2)), 0, new Uint8Array(10 * 200 * 4), counted);
-  expect(seen).toBe(10 * 200 * 4);
+  await readView(transpose(file("F32", [20, 100_000], 2)), 0, new Uint8Array(10 * 20 * 4), counted);
+  expect(seen).toBe(10 * 20 * 4);
 });
 
 describe("where a byte comes from", () => {
