@@ -37,14 +37,6 @@ export const multiply = (a: Batch, b: Batch): Batch => ({
 
 export const map = (a: Batch, of: (value: number) => number): Batch => ({ ...a, values: a.values.map(of) });
 
-/** Columns `first` up to `end` of every vector. */
-export function columns(a: Batch, first: number, end: number): Batch {
-  const out = emptyBatch(a.tokens, end - first);
-  for (let token = 0; token < a.tokens; token++)
-    vectorOf(out, token).set(vectorOf(a, token).subarray(first, end));
-  return out;
-}
-
 /** The vectors of some tokens, in the order given. */
 export function pick(a: Batch, tokens: readonly number[]): Batch {
   const out = emptyBatch(tokens.length, a.width);

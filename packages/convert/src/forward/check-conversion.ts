@@ -5,6 +5,7 @@ import { type Model, makePlan, type Recipe, type Runner } from "@fewbit/core";
 import { nodeIo, writeModel } from "@fewbit/core/node";
 import { checkLogits, type LogitsCheck, type LogitsRequest, notChecked } from "./check-logits.js";
 
+/** A checkpoint, what it became, and who computes and writes. */
 export interface ConversionRequest extends Omit<LogitsRequest, "path" | "read"> {
   /** What `convert` made of the checkpoint. The registry must bring a writer of GGUF and the scheme F32. */
   readonly converted: Model;

@@ -28,6 +28,7 @@ const LIMIT = 150e6;
  */
 const TOLERANCE = 1e-3;
 
+/** A checkpoint, the file that it became, and who computes. */
 export interface LogitsRequest {
   readonly checkpoint: Checkpoint;
   /** Brings the architecture. */
