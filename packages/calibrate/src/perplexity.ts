@@ -33,7 +33,29 @@ export function lossesOf(
 function lossOf(logits: Float32Array, token: number): number {
   let peak = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) if (logits[i]! > peak) peak = logits[i]!;
+  return Math.log(sumBelow(logits, peak)) + peak - logits[token]!;
+}
+
+/** Of e^-d: 2^-(i/256) and 2^-i. */
+const STEPS = 256;
+const fractions = Float64Array.from({ length: STEPS }, (_, i) => 2 ** (-i / STEPS));
+const powers = Float64Array.from({ length: 128 }, (_, i) => 2 ** -i);
+/** Beyond it nothing is left of e^-d beside 1, however many there are. */
+const FAR = 80;
+
+/** Σ e^(x - peak), to 11 digits; several times as fast as Math.exp. NaN where one of them is. */
+function sumBelow(logits: Float32Array, peak: number): number {
   let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - peak);
-  return Math.log(sum) + peak - logits[token]!;
+  for (let i = 0; i < logits.length; i++) {
+    const below = peak - logits[i]!;
+    if (below > FAR) continue;
+    const steps = below * (STEPS / Math.LN2);
+    const whole = steps | 0;
+    const rest = (steps - whole) * (Math.LN2 / STEPS);
+    sum +=
+      powers[whole >> 8]! *
+      fractions[whole & (STEPS - 1)]! *
+      (1 - rest * (1 - rest * (1 / 2 - rest * (1 / 6))));
+  }
+  return sum;
 }
