@@ -2,6 +2,7 @@
 import type { EngineTask } from "@fewbit/core";
 import type { Conversation } from "./conversations.js";
 
+/** What the engine's process is asked. */
 export interface CheckInput {
   readonly model: string;
   readonly texts: readonly string[];

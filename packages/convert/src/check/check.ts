@@ -11,6 +11,7 @@ import { conversations, parseTemplate, render } from "./conversations.js";
 import { fuzzCorpus } from "./corpus.js";
 import { knownReasons } from "./reasons.js";
 
+/** What to compare, and by which engine. */
 export interface TokenizerCheckOptions {
   /** The checkpoint's files. */
   readonly files: CheckpointFiles;
@@ -22,8 +23,6 @@ export interface TokenizerCheckOptions {
   readonly signal?: AbortSignal;
   /** Random texts of each kind; 200 when absent. */
   readonly random?: number;
-  /** Texts done, of all. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** A text that the two tokenizers cut differently. */
@@ -51,6 +50,7 @@ export interface TemplateCheck {
   readonly same: boolean | undefined;
 }
 
+/** What a comparison found. */
 export interface TokenizerCheck {
   readonly engine: string;
   /** What the source's tokens were taken from. */
@@ -169,7 +169,7 @@ interface EngineResult {
  * those that are known to do so is tried; the others are spared.
  */
 async function runEngine(
-  { engine, model, signal, onProgress }: TokenizerCheckOptions,
+  { engine, model, signal }: TokenizerCheckOptions,
   texts: readonly string[],
   unspellable: (text: string) => boolean,
   special: boolean,
@@ -194,10 +194,7 @@ async function runEngine(
       for await (const step of engine.run<CheckStep>(task, input, signal === undefined ? {} : { signal }))
         if ("engine" in step) version = step.engine;
         else if ("rendered" in step) rendered ??= step.rendered;
-        else {
-          ids[queue[done++]!] = step.ids;
-          onProgress?.(done, queue.length);
-        }
+        else ids[queue[done++]!] = step.ids;
     } catch (thrown) {
       // Nothing came: it was not a text.
       if (!isFewbitError(thrown, "E_ENGINE_DIED") || rendered === undefined) throw thrown;
