@@ -1,8 +1,7 @@
 // One file from the hub to the disk: resumed where it stopped, checked to the last byte, and then given its name.
-
 import type { Hash } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, open, rename, unlink } from "node:fs/promises";
 import { FewbitError, isFewbitError, patience, pause } from "@fewbit/core";
 import { ioError } from "@fewbit/core/node";
 import { hashFile, hashOf } from "./checksum.js";
@@ -65,8 +64,15 @@ export async function transfer(job: Transfer): Promise<number> {
         : ioError(cause, "writing", partial);
     } finally {
       await handle.close().catch(() => {});
+      await removeEmpty(partial);
     }
   }
+}
+
+/** Where nothing has arrived there is nothing to go on from. */
+async function removeEmpty(partial: string): Promise<void> {
+  const found = await lstat(partial).catch(() => undefined);
+  if (found?.size === 0) await unlink(partial).catch(() => {});
 }
 
 async function openPartial(partial: string): Promise<FileHandle> {

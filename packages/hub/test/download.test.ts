@@ -73,6 +73,11 @@ const tree = (): string[] =>
     : [];
 const content = (name: string): Uint8Array => new Uint8Array(readFileSync(join(folder, name)));
 const partial = (): string => tree().find((name) => name.endsWith(".partial"))!;
+/** Where a file of the repository lies until it is complete. */
+async function partialOf(path: string): Promise<string> {
+  const file = (await planned()).files.find((file) => file.path === path)!;
+  return join(folder, `${path}.${file.checksum.value.slice(0, 12)}.partial`);
+}
 
 describe("what is chosen", () => {
   const names = async (asking: Asking = {}): Promise<string[]> =>
@@ -245,9 +250,12 @@ describe("a download", () => {
     hub.fault = (request, response, server) => {
       if (server !== "cdn") return false;
       cutAfter(bytes, 60_000)(request as never, response as never);
-      setTimeout(() => stop.abort(new Error("enough")), 30);
       // From now on nobody answers.
-      hub.fault = (_, __, server) => server === "cdn";
+      hub.fault = (_, __, server) => {
+        if (server !== "cdn") return false;
+        stop.abort(new Error("enough"));
+        return true;
+      };
       return true;
     };
     await expect(fetched({}, { signal: stop.signal })).rejects.toThrow("enough");
@@ -286,7 +294,8 @@ describe("a download", () => {
       return server === "cdn";
     };
     await refusal(fetched());
-    writeFileSync(join(folder, partial()), new Uint8Array(5000));
+    expect(tree()).toEqual([]);
+    writeFileSync(await partialOf("model.safetensors"), new Uint8Array(5000));
     hub.fault = () => false;
     expect(await fetched()).toMatchObject([{ resumed: 0 }]);
     expect(content("model.safetensors")).toEqual(bytes);
@@ -497,15 +506,8 @@ describe("what lies in the folder", () => {
   });
 
   test("neither is one in place of an unfinished file", async () => {
-    hub.fault = (request, response) => {
-      if (!request.url!.includes("/resolve/")) return false;
-      response.writeHead(404).end();
-      return true;
-    };
-    await refusal(fetched());
-    const name = join(folder, partial());
-    hub.fault = () => false;
-    rmSync(name);
+    const name = await partialOf("sub/config.json");
+    mkdirSync(join(name, ".."), { recursive: true });
     symlinkSync(join(outside, "config.json"), name);
     expect((await refusal(fetched())).code).toBe("E_LINK");
     rmSync(name);
