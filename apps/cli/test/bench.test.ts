@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -12,10 +12,14 @@ const folder = temporaryFolder();
 const stories = fileURLToPath(new URL("../../../tooling/fixture/stories.gguf", import.meta.url));
 copyFileSync(stories, join(folder, "stories.gguf"));
 writeFileSync(join(folder, "letter.gguf"), "Dear reader, this is not a model.");
+const alien = readFileSync(stories);
+alien.write("alien", alien.indexOf("llama"));
+writeFileSync(join(folder, "alien.gguf"), alien);
 
 if (oracleFolder === undefined)
   console.warn("Skipped: there is no build of llama.cpp for this machine, so nothing can be timed.");
 
+const SHORT = ["-p", "16", "-n", "0", "-r", "1"];
 /** One thread: more of them stall on a busy machine. */
 const bench = (...args: string[]) => fewbit(["bench", ...args, "--threads", "1"], folder);
 
@@ -74,7 +78,7 @@ describe.skipIf(oracleFolder === undefined)("fewbit bench", () => {
   });
 
   test("prints two tables, and says what ran", async () => {
-    const { status, stdout } = await bench("stories.gguf", "-p", "16", "-n", "0", "-r", "1");
+    const { status, stdout } = await bench("stories.gguf", ...SHORT);
     expect(status).toBe(0);
     const [models, tests, about] = stdout.split("\n\n").map((part) => part.trim().split("\n"));
     expect(models![0]).toMatch(/^MODEL +KIND +SIZE +WEIGHTS +LOAD +MEMORY$/);
@@ -86,21 +90,19 @@ describe.skipIf(oracleFolder === undefined)("fewbit bench", () => {
   });
 
   test("prints what was measured before a model that cannot be loaded", async () => {
-    const { status, stdout, stderr } = await bench(
-      "stories.gguf",
-      "letter.gguf",
-      "-p",
-      "16",
-      "-n",
-      "0",
-      "-r",
-      "1",
-    );
+    const { status, stdout, stderr } = await bench("stories.gguf", "alien.gguf", ...SHORT);
     expect(status).toBe(3);
     expect(stdout).toMatch(/^stories\.gguf +pp16/m);
     expect(stderr).toMatch(
-      /^error\[E_ENGINE_LOAD\] letter\.gguf: llama\.cpp cannot load the model: invalid magic characters: 'Dear'/,
+      /^error\[E_ENGINE_LOAD\] alien\.gguf: llama\.cpp cannot load the model: unknown model architecture: 'alien'/,
     );
+  });
+
+  test("refuses what is no model before anything is measured", async () => {
+    const { status, stdout, stderr } = await bench("stories.gguf", "letter.gguf", ...SHORT);
+    expect(status).toBe(3);
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(/^error\[E_GGUF_MAGIC\] letter\.gguf: The file is no GGUF file: /);
   });
 
   test.skipIf(process.platform === "win32")("stops when it is told to", async () => {

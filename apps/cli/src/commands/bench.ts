@@ -3,6 +3,7 @@ import { type Engine, FewbitError } from "@fewbit/core";
 import { type Command, Option } from "commander";
 import type { BenchInput, BenchStep, Sample, Trial } from "../bench-task.js";
 import { parseThreads, wholeNumber } from "../choices.js";
+import { openRunnable } from "../measuring.js";
 import { engineOf } from "../plugins.js";
 import { ProgressLine } from "../progress.js";
 import { type Column, escapeControls, formatBytes, formatCount, formatDuration, table } from "../render.js";
@@ -62,7 +63,7 @@ export function addBench(program: Command, world: Surroundings): void {
   const command = program
     .command("bench")
     .description("Measure how fast models are: prompt and generation speed, load time, memory and energy.")
-    .argument("<model...>", "model files that the engine loads")
+    .argument("<model...>", "GGUF files (of a split model the first)")
     .addOption(list("-p, --prompt <tokens>", 512, "prompts to read; 0 for none"))
     .addOption(list("-n, --generate <tokens>", 128, "tokens to generate; 0 for none"))
     .addOption(list("-d, --context-depth <tokens>", 0, "tokens that come before those measured"))
@@ -96,13 +97,12 @@ async function bench(models: readonly string[], options: BenchOptions, session: 
   const engine = engineOf(registry);
   // Threads of one core take turns at the same arithmetic: half of them are as many as help.
   const threads = options.threads ?? Math.max(1, availableParallelism() >> 1);
-  const inputs = models.map(
-    (path): BenchInput => ({
-      path,
-      trials: wanted,
-      ...{ repetitions, threads, gpuLayers, batch, microBatch },
-    }),
-  );
+  const inputs: BenchInput[] = [];
+  // All of them before minutes go into the first.
+  for (const model of models) {
+    const { path } = await openRunnable(model, registry, session);
+    inputs.push({ path, trials: wanted, ...{ repetitions, threads, gpuLayers, batch, microBatch } });
+  }
 
   const results: Result[] = [];
   const progress = new Progress(session, inputs);
