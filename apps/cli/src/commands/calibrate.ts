@@ -224,6 +224,7 @@ async function collect(
     if (moments !== undefined) await writeWhole(places.moments, momentsFile(result));
     const milliseconds = performance.now() - start;
     session.document(toDocument(model, places, bytes.length, options, result, milliseconds));
+    if (session.quiet) return;
     session.print(summary(output, bytes.length, result, milliseconds));
     if (ranges !== undefined)
       session.print(escapeControls(`ranges of ${result.ranges.size} tensors: ${ranges}`));
@@ -420,6 +421,7 @@ async function mergeFiles(
     contextSize: chunkSize,
     tensors: entries.size,
   });
+  if (session.quiet) return;
   session.print(
     escapeControls(
       `${output}: ${entries.size} tensors of ${files.length} files, ${chunks} chunks of ${chunkSize} tokens, ${formatBytes(bytes.length)}`,
