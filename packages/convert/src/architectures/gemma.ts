@@ -19,7 +19,7 @@ const fromOne = (each: TensorRule): TensorRule =>
 /** The output is the embedding; some checkpoints hold it twice. */
 const gemmaTensors = (outer: readonly TensorRule[], sizes: Sizes): TensorRule[] => [
   ...outer.filter(({ to }) => to !== "output.weight"),
-  { ...ignored("lm_head.weight"), optional: true },
+  ignored("lm_head.weight"),
   ...attentionTensors(sizes),
   ofLayer("input_layernorm.weight", "attn_norm.weight", [sizes.hidden]),
   ofLayer("post_attention_layernorm.weight", "post_attention_norm.weight", [sizes.hidden]),

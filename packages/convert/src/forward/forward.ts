@@ -16,6 +16,7 @@ type DecoderFamily = (w: Weights, config: Config, longest: number) => Decoder;
 /** By the class that config.json names under `architectures`. */
 const decoders: ReadonlyMap<string, DecoderFamily> = new Map([
   ["LlamaForCausalLM", llama],
+  ["LLaMAForCausalLM", llama],
   ["MistralForCausalLM", llama],
   ["MixtralForCausalLM", llama],
   ["Qwen2ForCausalLM", llama],

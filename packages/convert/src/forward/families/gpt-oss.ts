@@ -1,5 +1,4 @@
 // gpt-oss: experts in MXFP4 with a clamped gate, windows in every other layer, and heads that may look at nothing.
-
 import type { Config } from "@fewbit/core";
 import { add, type Batch, emptyBatch, vectorOf } from "../batch.js";
 import type { Decoder } from "../decoder.js";

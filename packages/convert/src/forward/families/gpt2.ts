@@ -1,5 +1,4 @@
 // GPT-2: learned positions, norms about the mean, and matrices that are stored inputs by outputs.
-
 import type { Config } from "@fewbit/core";
 import { attend } from "../attention.js";
 import { add, type Batch, map } from "../batch.js";

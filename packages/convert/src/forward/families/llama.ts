@@ -1,5 +1,4 @@
 // Llama and the many that differ from it in biases, norms of queries and keys, or experts in place of the feed-forward.
-
 import type { Config } from "@fewbit/core";
 import { add, type Batch, map, multiply, vectorOf } from "../batch.js";
 import type { Decoder } from "../decoder.js";

@@ -1,5 +1,4 @@
 // OLMo 2: as Llama, with norms after each part instead of before, and norms over all queries and all keys.
-
 import type { Config } from "@fewbit/core";
 import { add, type Batch } from "../batch.js";
 import type { Decoder } from "../decoder.js";

@@ -1,5 +1,4 @@
 // Phi-3 and Phi-4-mini: as Llama, with queries, keys and values in one matrix, gate and up in another.
-
 import type { Config } from "@fewbit/core";
 import { attend } from "../attention.js";
 import { add, type Batch, map, multiply } from "../batch.js";

@@ -1,5 +1,4 @@
 // StarCoder2: as Llama, with norms about the mean, biases everywhere, and a feed-forward without a gate.
-
 import type { Config } from "@fewbit/core";
 import { add, type Batch, map } from "../batch.js";
 import type { Decoder } from "../decoder.js";
