@@ -1,5 +1,6 @@
 // A tokenizer as tokenizer.json defines it; where a checkpoint has older files only, what they would be there.
 import type { CheckpointFiles } from "../checkpoint.js";
+import { LONGEST_RULES } from "./exact-normalizers.js";
 import { Json, readJson, readText } from "./json.js";
 import { type Piece, pieceType, readSentencePiece, type SentencePiece } from "./sentencepiece.js";
 
@@ -237,6 +238,17 @@ function fromSentencePiece(model: SentencePiece): object {
     normalizer: {
       type: "Sequence",
       normalizers: [
+        ...(model.charsMap.length === 0
+          ? []
+          : [
+              {
+                type: "Precompiled",
+                precompiled_charsmap: btoa(
+                  Array.from(model.charsMap, (byte) => String.fromCharCode(byte)).join(""),
+                ),
+                [LONGEST_RULES]: true,
+              },
+            ]),
         ...(model.removesExtraSpaces
           ? [
               { type: "Replace", pattern: { Regex: "\\A +| +\\z" }, content: "" },

@@ -1,7 +1,7 @@
 // The source's own tokenizer, by the library of Hugging Face: what the GGUF file's tokenizer is measured by.
 import { Tokenizer } from "@huggingface/tokenizers";
-import { correctNormalizer } from "./bert-normalizer.js";
 import { type Definition, namedToken } from "./definition.js";
+import { correctNormalizer } from "./exact-normalizers.js";
 import { Json } from "./json.js";
 import { refuseSlowPatterns } from "./slow-patterns.js";
 
@@ -47,10 +47,10 @@ export function createEncoder(definition: Definition): Encoder {
       },
       { ...(config.value as object | undefined), clean_up_tokenization_spaces: false },
     );
+    correctNormalizer(tokenizer.normalizer);
   } catch (cause) {
     throw refused(root, cause);
   }
-  correctNormalizer(tokenizer.normalizer);
   const guarded =
     <In extends unknown[], Out>(call: (...input: In) => Out) =>
     (...input: In): Out => {

@@ -71,12 +71,13 @@ export interface ModelSettings {
   readonly algorithm?: "unigram" | "bpe";
   readonly addsPrefix?: boolean;
   readonly removesExtraSpaces?: boolean;
+  readonly charsMap?: Uint8Array;
 }
 
 /** A tokenizer.model. */
 export function modelFile(
   pieces: readonly Piece[],
-  { algorithm = "bpe", addsPrefix = true, removesExtraSpaces = false }: ModelSettings = {},
+  { algorithm = "bpe", addsPrefix = true, removesExtraSpaces = false, charsMap }: ModelSettings = {},
 ): Uint8Array {
   const out = new PbfWriter();
   for (const piece of pieces)
@@ -98,6 +99,7 @@ export function modelFile(
     3,
     (_: null, inner) => {
       inner.writeStringField(1, "identity");
+      if (charsMap !== undefined) inner.writeBytesField(2, charsMap);
       inner.writeVarintField(3, addsPrefix ? 1 : 0);
       inner.writeVarintField(4, removesExtraSpaces ? 1 : 0);
       inner.writeVarintField(5, 1);

@@ -18,7 +18,9 @@ const bytes: ReadonlyMap<string, number> = new Map(characters.map((character, by
 
 /** A word as people read it. */
 export const readable = (spelling: string): string =>
-  new TextDecoder().decode(Uint8Array.from(spelling, (character) => bytes.get(character) ?? 0));
+  new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+    Uint8Array.from(spelling, (character) => bytes.get(character) ?? 0),
+  );
 
 /** The spelling of every byte. */
 export const byteTokens: readonly string[] = characters;
