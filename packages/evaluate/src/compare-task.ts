@@ -14,6 +14,7 @@ import { type Expected, exactScorer, type Scorer } from "./scorer.js";
 import { Softmax } from "./softmax.js";
 import type { Sums } from "./statistics.js";
 
+/** What the task is given. */
 export interface CompareInput {
   readonly reference: string;
   readonly candidates: readonly string[];

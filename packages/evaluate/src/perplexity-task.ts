@@ -5,6 +5,7 @@ import { badLogits, contextOptions, Reading, type Settings } from "./protocol.js
 import { Softmax } from "./softmax.js";
 import type { Sums } from "./statistics.js";
 
+/** What the task is given. */
 export interface PerplexityInput {
   readonly model: string;
   readonly text: string;
