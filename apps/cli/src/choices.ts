@@ -1,6 +1,13 @@
 // What the user's words mean: pure, so that every rule has a test without a file.
 import { basename, dirname, join } from "node:path";
-import { FewbitError, type FormatWriter, isFewbitError, type Recipe, type Registry } from "@fewbit/core";
+import {
+  bareName,
+  FewbitError,
+  type FormatWriter,
+  isFewbitError,
+  type Recipe,
+  type Registry,
+} from "@fewbit/core";
 import { isHubAddress, parseAddress } from "@fewbit/hub";
 
 const usage = (message: string, remedy: string): FewbitError =>
@@ -127,7 +134,7 @@ export function stemOf(model: string, known: readonly string[], cwd: string): st
   const name = isHubAddress(model)
     ? nameOnHub(model)
     : isUrl
-      ? decodeURIComponent(new URL(model).pathname.split("/").at(-1) ?? "")
+      ? bareName({ kind: "url", url: model })
       : basename(model);
   const ending = known.find((each) => name.toLowerCase().endsWith(each)) ?? "";
   const stem = name

@@ -76,6 +76,7 @@ test("the output is called after the model and the type", () => {
   expect(named("a/llama-3.1.GGUF")).toBe("a/llama-3.1-Q4_K_M.gguf");
   expect(named("a/big-00001-of-00007.gguf")).toBe("a/big-Q4_K_M.gguf");
   expect(named("https://example.org/x/big%2Ff16.gguf?download=1")).toBe("/here/big_f16-Q4_K_M.gguf");
+  expect(named("https://example.org/100%.gguf")).toBe("/here/100%-Q4_K_M.gguf");
   expect(named("tiny", "my-scheme:INT6")).toBe("tiny-INT6.gguf");
 });
 

@@ -9,7 +9,7 @@ export { type Patience, patience, patientFetch, pause } from "./patience.js";
 export { type Progress, type RunRequest, runPlan } from "./pipeline.js";
 export * from "./plan.js";
 export * from "./registry.js";
-export { blobSource, memorySource, nameOf, truncated, urlSource } from "./source.js";
+export { bareName, blobSource, memorySource, nameOf, truncated, urlSource } from "./source.js";
 export * from "./types.js";
 export {
   concat,

@@ -3,8 +3,8 @@ import { resolve as absolute, basename, dirname, isAbsolute, join, relative, sep
 import { FewbitError, isFewbitError, locate } from "./error.js";
 import { openFile } from "./files.js";
 import type { Registry } from "./registry.js";
-import { nameOf, urlSource } from "./source.js";
-import type { Model, Resolved, Source, StoredLocator } from "./types.js";
+import { bareName, decoded, nameOf, urlSource } from "./source.js";
+import type { Model, Resolved, Source } from "./types.js";
 
 const HEAD_BYTES = 65536;
 
@@ -40,7 +40,7 @@ async function readModel({ source, sibling }: Beside, registry: Registry): Promi
     const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
     await source.read(0, head);
     const name = nameOf(source.at);
-    const fileName = bareNameOf(source.at);
+    const fileName = bareName(source.at);
     const reader =
       registry.readers.find(({ value }) => value.sniff(head, fileName)) ??
       registry.readers.find(({ value }) =>
@@ -69,21 +69,6 @@ async function readModel({ source, sibling }: Beside, registry: Registry): Promi
     throw isFewbitError(thrown) ? locate(thrown, { file: nameOf(source.at) }) : thrown;
   } finally {
     for (const each of opened) await each.close();
-  }
-}
-
-/** Without its folders, and without what follows the path of an address. */
-function bareNameOf(at: StoredLocator): string {
-  const path = at.kind === "url" ? decoded(new URL(at.url).pathname) : nameOf(at);
-  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
-}
-
-/** As it is where it is not well encoded. */
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
   }
 }
 

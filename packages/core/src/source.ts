@@ -19,6 +19,21 @@ export function nameOf(at: Locator): string {
   }
 }
 
+/** A file's name without its folder, host or query. */
+export const bareName = (at: Locator): string =>
+  at.kind === "url"
+    ? decoded(new URL(at.url).pathname.split("/").at(-1)!)
+    : nameOf(at).split(/[/\\]/).at(-1)!;
+
+/** Part of an address; as it is where it is not well encoded. */
+export function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** The error of every read that finds fewer bytes than were promised. */
 export const truncated = (at: Locator, offset: number, wanted: number, found: number): FewbitError =>
   new FewbitError(

@@ -1,4 +1,5 @@
 import {
+  bareName,
   FewbitError,
   type FormatReader,
   isFewbitError,
@@ -8,7 +9,7 @@ import {
   type Source,
 } from "@fewbit/core";
 import { type Scan, scan } from "./scan.js";
-import { bareName, parseShardName, shardName } from "./shard.js";
+import { parseShardName, shardName } from "./shard.js";
 import { quoted } from "./text.js";
 
 /** Reads GGUF version 2 and 3, split or not, and refuses whatever its header leaves doubtful. */

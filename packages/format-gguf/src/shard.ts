@@ -1,5 +1,3 @@
-import { type Locator, nameOf } from "@fewbit/core";
-
 export interface ShardName {
   readonly prefix: string;
   /** From 1. */
@@ -20,17 +18,4 @@ export function parseShardName(fileName: string): ShardName | undefined {
 export function shardName(prefix: string, index: number, count: number): string {
   const five = (n: number): string => String(n).padStart(5, "0");
   return `${prefix}-${five(index + 1)}-of-${five(count)}.gguf`;
-}
-
-/** The file's name without its folder, host or query. */
-export function bareName(at: Locator): string {
-  if (at.kind === "url") {
-    const last = new URL(at.url).pathname.split("/").at(-1)!;
-    try {
-      return decodeURIComponent(last);
-    } catch {
-      return last;
-    }
-  }
-  return nameOf(at).split(/[/\\]/).at(-1)!;
 }

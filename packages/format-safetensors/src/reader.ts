@@ -1,4 +1,5 @@
 import {
+  bareName,
   FewbitError,
   type FormatReader,
   isFewbitError,
@@ -10,7 +11,6 @@ import {
 } from "@fewbit/core";
 import { type Index, readIndex } from "./checkpoint.js";
 import { type Scan, scan } from "./scan.js";
-import { bareName } from "./shard.js";
 import { quoted } from "./text.js";
 import { MAX_HEADER_BYTES } from "./types.js";
 

@@ -1,18 +1,3 @@
-import { type Locator, nameOf } from "@fewbit/core";
-
-/** The file's name without its folder, host or query. */
-export function bareName(at: Locator): string {
-  if (at.kind === "url") {
-    const last = new URL(at.url).pathname.split("/").at(-1)!;
-    try {
-      return decodeURIComponent(last);
-    } catch {
-      return last;
-    }
-  }
-  return nameOf(at).split(/[/\\]/).at(-1)!;
-}
-
 /**
  * Whether an index may name this file: a plain file name beside it, nothing that a file system, a URL or a terminal
  * could understand as more.
