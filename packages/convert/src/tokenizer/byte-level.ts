@@ -45,9 +45,24 @@ function roundTrip(content: string, encoder: Encoder): string {
   return ids.length === 0 ? content : encoder.decode(ids);
 }
 
-/** Rows of the embedding. */
-export const vocabularySize = (config: Config, otherwise: number): number =>
-  config.integer("vocab_size", otherwise);
+/** Larger ones are nobody's: they would be made of fillings. */
+const MAX_SIZE = 2 ** 24;
+
+/**
+ * Rows of the embedding.
+ * @throws `E_CHECKPOINT`
+ */
+export function vocabularySize(config: Config, otherwise: number): number {
+  // Gemma 3n has tables of two sizes.
+  const key = config.has("vocab_size_per_layer_input") ? "vocab_size_per_layer_input" : "vocab_size";
+  const size = config.integer(key, otherwise);
+  if (size > MAX_SIZE)
+    throw config.error(
+      key,
+      `A vocabulary of ${size} tokens is larger than any; at most ${MAX_SIZE} are read.`,
+    );
+  return size;
+}
 
 /** @throws `E_TOKENIZER` where a number is given twice */
 export function readTable(vocabulary: Json): Map<number, { readonly text: string; readonly at: Json }> {

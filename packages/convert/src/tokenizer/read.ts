@@ -1,24 +1,19 @@
-import { type Config, isFewbitError, type MetadataEntry } from "@fewbit/core";
+import { type Config, FewbitError, isFewbitError, type MetadataEntry } from "@fewbit/core";
 import type { CheckpointFiles } from "../checkpoint.js";
 import { readMerges, tableVocabulary } from "./byte-level.js";
 import { type Definition, readDefinition } from "./definition.js";
 import { createEncoder, type Encoder } from "./encoder.js";
-import { type Json, readJson } from "./json.js";
+import { type Json, REMEDY, readJson } from "./json.js";
 import { type Found, findPreTokenizer, namedPreTokenizer } from "./pre-tokenizer/find.js";
 import { knownName, PROBE } from "./pre-tokenizer/known.js";
 import { pieceType, readSentencePiece, type SentencePiece } from "./sentencepiece.js";
-import {
-  characterVocabulary,
-  noTokenizer,
-  pieceVocabulary,
-  unigramVocabulary,
-} from "./sentencepiece-vocabulary.js";
+import { characterVocabulary, pieceVocabulary, unigramVocabulary } from "./sentencepiece-vocabulary.js";
 import { specialTokens } from "./special-tokens.js";
 import type { ReadTokenizer, TokenizerMetadata, TokenizerOptions } from "./types.js";
 import { tokenType, type Vocabulary } from "./vocabulary.js";
 
 /** Names that a SentencePiece vocabulary has. */
-const MODELS = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"];
+const MODELS = ["tokenizer.model", "spiece.model"];
 
 /** Families whose converter takes a tokenizer.model, where there is one, before a tokenizer.json. */
 const MODEL_FIRST = ["llama", "gemma", "qwen", "phi3", "t5"];
@@ -32,12 +27,11 @@ export const tokenizerMetadata: ReadTokenizer = async (files, config, options) =
     !(options.architecture === "phi3" && tokenizerConfig.get("tokenizer_class").string === "GPT2Tokenizer");
   const model = await findModel(files);
   const definition = await readDefinition(files);
-  const { entries, vocabulary } =
-    model !== undefined && (modelFirst || definition === undefined)
-      ? await ofModel(reading, model, tokenizerConfig)
-      : definition === undefined
-        ? refuse(files)
-        : await ofDefinition(reading, definition);
+  const asModel = model !== undefined && (modelFirst || definition === undefined);
+  if (!asModel && definition === undefined) throw await noTokenizer(files);
+  const { entries, vocabulary } = asModel
+    ? await ofModel(reading, model, tokenizerConfig)
+    : await ofDefinition(reading, definition!);
   return {
     entries: adjusted(entries, options, config, tokenizerConfig),
     vocabulary,
@@ -69,8 +63,14 @@ async function findModel(files: CheckpointFiles): Promise<ModelFile | undefined>
   return undefined;
 }
 
-function refuse(files: CheckpointFiles): never {
-  throw noTokenizer(files);
+async function noTokenizer(files: CheckpointFiles): Promise<FewbitError> {
+  const tekken = (await files.read("tekken.json")) !== undefined;
+  return new FewbitError(
+    "E_TOKENIZER",
+    `The checkpoint has no tokenizer that can be read: neither tokenizer.json nor tokenizer.model, vocab.json with merges.txt, or vocab.txt${tekken ? "; tekken.json is for Mistral's own programs" : ""}.`,
+    { file: files.path("tokenizer.json") },
+    tekken ? "Take the version of the model that is made for the transformers library." : REMEDY,
+  );
 }
 
 async function ofModel(reading: Reading, { file, model }: ModelFile, tokenizerConfig: Json): Promise<Read> {

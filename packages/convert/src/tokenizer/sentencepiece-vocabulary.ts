@@ -1,18 +1,15 @@
 // Vocabularies whose tokens have scores: of a tokenizer.model, or of a tokenizer.json that was made from one.
-import { type Config, FewbitError } from "@fewbit/core";
+import type { Config } from "@fewbit/core";
 import type { CheckpointFiles } from "../checkpoint.js";
 import { readTable, vocabularySize } from "./byte-level.js";
 import { type Definition, namedTokens } from "./definition.js";
-import { type Json, REMEDY, readJson } from "./json.js";
+import { type Json, readJson } from "./json.js";
 import type { SentencePiece } from "./sentencepiece.js";
 import { looksSpecial, type TokenType, tokenType, Vocabulary, visible } from "./vocabulary.js";
 
 /** Of tokens that no text is cut into. */
 const ADDED_SCORE = -1000;
 const FILL_SCORE = -10000;
-
-/** The largest vocabulary that is filled up to its size without a doubt. */
-const MAX_SIZE = 2 ** 24;
 
 export interface PieceOptions {
   /** Added tokens of tokenizer.json count as well, and keep their spelling: Phi-3's converter has it so. */
@@ -30,8 +27,7 @@ export async function pieceVocabulary(
   warnings: string[],
   { raw = false }: PieceOptions = {},
 ): Promise<Vocabulary> {
-  const size = config.integer("vocab_size_per_layer_input", vocabularySize(config, model.pieces.length));
-  refuseHuge(size, config);
+  const size = vocabularySize(config, model.pieces.length);
   const vocabulary = new Vocabulary(size, FILL_SCORE);
   const ignored: number[] = [];
   const set = (id: number, token: string, type: TokenType, score: number): void => {
@@ -161,7 +157,6 @@ function filled(definition: Definition, config: Config): Vocabulary {
   ];
   const largest = ids.reduce((a, b) => Math.max(a, b), -1);
   const size = vocabularySize(config, largest + 1);
-  refuseHuge(size, config);
   if (largest >= size)
     throw vocab.error(
       `Token ${largest} is beyond the vocabulary: config.json says that it has ${size} tokens.`,
@@ -169,20 +164,3 @@ function filled(definition: Definition, config: Config): Vocabulary {
     );
   return new Vocabulary(size, FILL_SCORE);
 }
-
-function refuseHuge(size: number, config: Config): void {
-  if (size > MAX_SIZE)
-    throw config.error(
-      "vocab_size",
-      `A vocabulary of ${size} tokens is larger than any; at most ${MAX_SIZE} are read.`,
-    );
-}
-
-/** @throws `E_TOKENIZER` */
-export const noTokenizer = (files: CheckpointFiles): FewbitError =>
-  new FewbitError(
-    "E_TOKENIZER",
-    "The checkpoint has no tokenizer: neither tokenizer.json nor tokenizer.model, vocab.json with merges.txt, or vocab.txt.",
-    { file: files.path("tokenizer.json") },
-    REMEDY,
-  );

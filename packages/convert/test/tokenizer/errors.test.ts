@@ -194,9 +194,13 @@ describe("other files", () => {
   test("none at all", async () => {
     expect(await failure({})).toEqual({
       message:
-        "The checkpoint has no tokenizer: neither tokenizer.json nor tokenizer.model, vocab.json with merges.txt, or vocab.txt.",
+        "The checkpoint has no tokenizer that can be read: neither tokenizer.json nor tokenizer.model, vocab.json with merges.txt, or vocab.txt.",
       at: { file: "tokenizer.json" },
       remedy: AGAIN,
+    });
+    expect(await failure({ "tekken.json": {} })).toMatchObject({
+      message: expect.stringMatching(/, or vocab\.txt; tekken\.json is for Mistral's own programs\.$/),
+      remedy: "Take the version of the model that is made for the transformers library.",
     });
   });
 
@@ -215,6 +219,10 @@ describe("other files", () => {
   });
 
   test("a huge vocabulary is not made up", async () => {
+    await expect(read(inMemory(json({}, {}, { vocab_size: 4e9 })), "llama", "gpt-2")).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      at: { file: "config.json", key: "vocab_size" },
+    });
     await expect(
       read(
         inMemory({
