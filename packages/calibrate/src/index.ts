@@ -5,7 +5,7 @@ export {
   calibrate,
 } from "./calibrate.js";
 export { type DefaultText, defaultText } from "./default-text/index.js";
-export { mergeCollections, type Named } from "./merge.js";
+export { mergeCollections, type NamedCollection } from "./merge.js";
 export type { Moment } from "./moments.js";
 export {
   EntropyObserver,

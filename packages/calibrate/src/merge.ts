@@ -8,7 +8,7 @@ interface Sums {
 }
 
 /** What is merged, with the name that errors give it. */
-export interface Named {
+export interface NamedCollection {
   readonly name: string;
   readonly collection: StoredCollection;
 }
@@ -20,7 +20,7 @@ export interface Named {
  * @param chunkSize tokens of a chunk; that of the first matrix in the GGUF form when absent, 512 where there is none
  * @throws `E_IMATRIX_SHAPE` naming file and tensor where entries have different sizes
  */
-export function mergeCollections(matrices: readonly Named[], chunkSize?: number): Collection {
+export function mergeCollections(matrices: readonly NamedCollection[], chunkSize?: number): Collection {
   const size =
     chunkSize ?? (matrices.find(({ collection }) => !collection.legacy)?.collection.chunkSize || 512);
   const entries = new Map<string, Sums>();

@@ -17,6 +17,7 @@ import { type Portion, Reading } from "./reading.js";
 import { type Making, type Recorded, refuseOther } from "./record.js";
 import { contextOptions, type Settings } from "./settings.js";
 
+/** What the engine's process is told. */
 export interface CalibrationInput {
   readonly model: string;
   readonly text: string;
@@ -33,6 +34,7 @@ export interface CalibrationInput {
   readonly before?: Recorded & { readonly entries: ReadonlyMap<string, Collected> };
 }
 
+/** What it answers, in this order: loaded, started, then read and snapshot by turns, and ended. */
 export type CalibrationStep =
   | { readonly step: "loaded" }
   | {
