@@ -216,7 +216,7 @@ class Parser {
     this.#checkCount(pairCount, MIN_PAIR_BYTES, 16, "kv_count", "metadata entries");
 
     const warnings: string[] = [];
-    if (bigEndian) warnings.push("The file is big-endian: it can be inspected, not quantized.");
+    if (bigEndian) warnings.push("The file is big-endian: it can be inspected, and nothing else.");
 
     const metadata: MetadataEntry[] = [];
     const keys = new Map<string, number>();

@@ -141,7 +141,7 @@ export const refuseBigEndian = (model: Model): void => {
   if (tensor !== undefined)
     throw new FewbitError(
       "E_GGUF_VERSION",
-      "The file is big-endian: it can be inspected, not quantized.",
+      "The file is big-endian: it can be inspected, and nothing else.",
       { file: nameOf(model.files[tensor.file]!), tensor: tensor.name },
       "Convert it to little-endian first, for example with gguf-py's gguf_convert_endian.",
     );

@@ -149,7 +149,7 @@ test("a big-endian file is read with its numbers right, and marked so that nobod
     { key: "c", type: "array<string>", value: ["word"] },
   ]);
   expect(model.tensors[0]).toMatchObject({ shape: [8], dtype: "F32 (big-endian)", bytes: 32 });
-  expect(model.warnings).toEqual(["The file is big-endian: it can be inspected, not quantized."]);
+  expect(model.warnings).toEqual(["The file is big-endian: it can be inspected, and nothing else."]);
 });
 
 describe("what is refused, where and with which words", () => {
