@@ -315,6 +315,14 @@ describe("refused, with nothing changed", () => {
     await refused(["tiny.gguf", "no/where.gguf", "--type=Q8_0"], 4, /^error\[E_IO\] .*no: .*ENOENT/);
   });
 
+  test("an output that is named twice", async () => {
+    await refused(
+      ["tiny.gguf", "a.gguf", "--output", "b.gguf", "--type=Q8_0"],
+      2,
+      /^error\[E_USAGE\] The output is named twice: a\.gguf and b\.gguf\. Name it once\./,
+    );
+  });
+
   test("no type, an unknown one, and one whose package is missing", async () => {
     await refused(["tiny.gguf"], 2, /^error\[E_USAGE\] No type is given\. Pass --type/);
     await refused(

@@ -24,6 +24,7 @@ import {
 
 interface QuantizeOptions extends CommonOptions, ProductionOptions, ConversionOptions {
   readonly type?: string;
+  readonly output?: string;
   readonly imatrix?: string;
   readonly includeWeights?: readonly string[];
   readonly excludeWeights?: readonly string[];
@@ -64,8 +65,9 @@ export function addQuantize(program: Command, world: Surroundings): void {
       "<model>",
       "a GGUF file in F32, F16 or BF16 (of a split model the first), the folder of a checkpoint, or an address of either",
     )
-    .argument("[output...]", "the file to write")
+    .argument("[output...]", "the file to write; or --output")
     .option("-t, --type <type>", "what to make: Q4_K_M, Q8_0, …")
+    .option("-o, --output <file>", "the file to write")
     .option("--imatrix <file>", "importance matrix, as llama-imatrix writes it")
     .addOption(
       repeatable("--include-weights <name>", "use importance only for tensors whose name holds this"),
@@ -108,6 +110,13 @@ async function quantize(
 ): Promise<void> {
   const registry = await session.registry(path);
   const given = readArguments(rest, options.type, (word) => isType(word, registry));
+  if (given.output !== undefined && options.output !== undefined)
+    throw new FewbitError(
+      "E_USAGE",
+      `The output is named twice: ${given.output} and ${options.output}.`,
+      {},
+      "Name it once.",
+    );
   const recipe = chooseRecipe(given.type, registry, schemeRecipe);
   const opened = await session.stoppable(openForWriting(path, registry, options, session.cwd));
   if (options.keepSplit === true) refuseKeepSplit(opened, path);
@@ -122,7 +131,7 @@ async function quantize(
       recipe,
       context: { options: choices, ...(importance === undefined ? {} : { importance }) },
       registry,
-      output: given.output,
+      output: given.output ?? options.output,
       stem: opened.stem,
       inputs: [...opened.inputs, options.imatrix, options.tensorTypeFile].filter(
         (file) => file !== undefined,
