@@ -115,7 +115,7 @@ export function runPage(markdown: string): number {
   }
 }
 
-/** A project in which the packages of this workspace are installed, and the model of the examples lies. */
+/** A project in which the packages of this workspace are installed, and the model and text of the examples lie. */
 function prepare(): string {
   const folder = mkdtempSync(join(tmpdir(), "fewbit-docs-"));
   const modules = join(folder, "node_modules");
@@ -130,11 +130,8 @@ function prepare(): string {
     symlinkSync(join(root, "node_modules/.bin", tool), join(modules, ".bin", tool));
   }
   writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }\n');
-  copyFileSync(
-    join(root, "tooling/fixture/stories.gguf"),
-    join(folder, "stories.gguf"),
-    constants.COPYFILE_FICLONE,
-  );
+  for (const name of ["stories.gguf", "tales.txt"])
+    copyFileSync(join(root, "tooling/fixture", name), join(folder, name), constants.COPYFILE_FICLONE);
   return folder;
 }
 
