@@ -3,7 +3,7 @@ import { Tokenizer } from "@huggingface/tokenizers";
 import { type Definition, namedToken } from "./definition.js";
 import { correctNormalizer } from "./exact-normalizers.js";
 import { Json } from "./json.js";
-import { refuseSlowPatterns } from "./slow-patterns.js";
+import { refuseUnfitPatterns } from "./unfit-patterns.js";
 
 export interface Encoder {
   /** Token numbers, with those that texts begin and end with unless `special` is false. */
@@ -24,7 +24,7 @@ const SIGNS = String.raw`[\p{P}\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]`;
 
 /** @throws `E_TOKENIZER` where the library cannot work with the tokenizer */
 export function createEncoder(definition: Definition): Encoder {
-  refuseSlowPatterns(definition.root);
+  refuseUnfitPatterns(definition.root);
   const { root, config } = definition;
   const part = (name: string): unknown => root.get(name).value ?? null;
   let tokenizer: Tokenizer;

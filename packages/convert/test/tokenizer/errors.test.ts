@@ -172,6 +172,15 @@ describe("tokenizer.json", () => {
     },
   );
 
+  test("a pattern that is none", async () => {
+    const contents = json({}, { pre_tokenizer: { type: "Split", pattern: "a", behavior: "Isolated" } });
+    await expect(read(inMemory(contents))).rejects.toMatchObject({
+      code: "E_TOKENIZER",
+      message: 'This is "a", not a Regex or a String.',
+      at: { file, key: "pre_tokenizer.pattern" },
+    });
+  });
+
   test("a regular expression that is none", async () => {
     const pattern = { Regex: "[" };
     const contents = json({}, { pre_tokenizer: { type: "Split", pattern, behavior: "Isolated" } });

@@ -11,23 +11,29 @@ const MAX_LENGTH = 5000;
 const MAX_DEPTH = 64;
 
 /** @throws `E_TOKENIZER` */
-export function refuseSlowPatterns(json: Json, depth = 0): void {
-  if (depth > MAX_DEPTH) throw json.error(`Settings are nested more than ${MAX_DEPTH} levels deep.`);
-  for (const part of ["normalizer", "pre_tokenizer", "decoder"]) walk(json.get(part), depth);
+export function refuseUnfitPatterns(root: Json): void {
+  for (const part of ["normalizer", "pre_tokenizer", "decoder"]) refuseIn(root.get(part), 0);
 }
 
-function walk(json: Json, depth: number): void {
-  if (depth > MAX_DEPTH) throw json.error(`Settings are nested more than ${MAX_DEPTH} levels deep.`);
-  if (json.list !== undefined) for (const item of json.list) walk(item, depth + 1);
-  else if (typeof json.value === "object" && json.value !== null)
-    for (const [key, value] of json.entries())
-      if (key === "Regex" && value.string !== undefined) {
-        if (isSlow(value.string))
-          throw value.error(
-            "The regular expression repeats a repetition, and may take for ever.",
-            "If the tokenizer is to be trusted, name a pre-tokenizer that splits texts alike: --pre-tokenizer <name>.",
-          );
-      } else walk(value, depth + 1);
+function refuseIn(step: Json, depth: number): void {
+  if (depth > MAX_DEPTH) throw step.error(`Settings are nested more than ${MAX_DEPTH} levels deep.`);
+  if (step.list !== undefined) {
+    for (const item of step.list) refuseIn(item, depth + 1);
+    return;
+  }
+  if (typeof step.value !== "object" || step.value === null) return;
+  if (["Split", "Replace"].includes(step.get("type").string ?? "")) {
+    const pattern = step.get("pattern");
+    const regex = pattern.get("Regex");
+    if (regex.string === undefined && pattern.get("String").string === undefined)
+      throw pattern.wrong("a Regex or a String");
+    if (regex.string !== undefined && isSlow(regex.string))
+      throw regex.error(
+        "The regular expression repeats a repetition, and may take for ever.",
+        "If the tokenizer is to be trusted, name a pre-tokenizer that splits texts alike: --pre-tokenizer <name>.",
+      );
+  }
+  for (const [, value] of step.entries()) refuseIn(value, depth + 1);
 }
 
 /** Whether a group that repeats without end holds another repetition without end, or alternatives. */
