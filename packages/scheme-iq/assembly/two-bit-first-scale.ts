@@ -10,6 +10,7 @@ const TURNED_W: usize = 0xea00;
 const LEVELS: usize = 0xec00; // as floats 0 … 255
 const SUM_LX: usize = 0xee00; // Σ w x level
 const SUM_LL: usize = 0xee10; // Σ w level level
+const MAXIMA: usize = 0xf600; // the largest x of each sub-block
 const FOUR: usize = 0x620;
 
 export const FIRST_SCALES: usize = 0xf500; // 8 floats
@@ -17,6 +18,8 @@ export const FIRST_SCALES: usize = 0xf500; // 8 floats
 const EXACT: f32 = 4e6;
 
 const TOP: f32 = 4;
+/** Bytes of each array that are looked at together for moves. */
+const CHUNK: usize = 64;
 const EMPTY: f32 = 1e-15;
 // Constants from memory: see two-bit-search.ts.
 const CONSTANTS: usize = memory.data<f32>([4, 4, 4, 4, 12582912, 12582912, 12582912, 12582912], 16);
@@ -47,6 +50,7 @@ function searchFour(four: usize, x: usize): bool {
   const empty = f32x4.lt(max, f32x4.splat(EMPTY));
   const sane = f32x4.lt(f32x4.mul(far, f32x4.splat(5)), f32x4.mul(max, f32x4.splat(EXACT)));
   if (i32x4.bitmask(v128.or(sane, empty)) != 15) return false;
+  v128.store(four, max, MAXIMA);
   searchScale(four, max);
   return true;
 }
@@ -178,41 +182,19 @@ function moveLevels(four: usize, done: i32): v128 {
   let lx = v128.load(four, SUM_LX);
   let ll = v128.load(four, SUM_LL);
   const zero = f32x4.splat(0);
-  const magic = v128.load(CONSTANTS, 16);
-  const mantissa = i32x4.splat(0x7fffff);
-  const offset = i32x4.splat(0x400000);
-  const top = i32x4.splat(<i32>TOP);
   for (let round = done; round < 5; round++) {
     let moved = zero;
-    // Moves are rare: first see whether one of four elements moves at all, as if the others did not.
-    for (let next = four; next < four + 512; next += 64) {
-      let moves = zero;
-      for (let p = next; p < next + 64; p += 16) {
+    for (let next = four; next < four + 512; next += CHUNK) {
+      // Moves are rare.
+      if (i32x4.all_true(staying(four, next, lx, ll))) continue;
+      for (let p = next; p < next + CHUNK; p += 16) {
         const x = v128.load(p, TURNED_X);
         const w = v128.load(p, TURNED_W);
         const level = v128.load(p, LEVELS);
         const wx = f32x4.mul(w, x);
         const restX = f32x4.sub(lx, f32x4.mul(wx, level));
         const restL = f32x4.sub(ll, f32x4.mul(f32x4.mul(w, level), level));
-        const bits = f32x4.add(f32x4.div(f32x4.mul(x, restL), restX), magic);
-        const other = f32x4.convert_i32x4_s(i32x4.min_s(i32x4.sub(v128.and(bits, mantissa), offset), top));
-        const newX = f32x4.add(restX, f32x4.mul(wx, other));
-        const newL = f32x4.add(restL, f32x4.mul(f32x4.mul(w, other), other));
-        const better = f32x4.gt(f32x4.mul(f32x4.mul(newX, newX), ll), f32x4.mul(f32x4.mul(lx, lx), newL));
-        const may = v128.and(v128.and(f32x4.gt(restX, zero), f32x4.gt(restL, zero)), f32x4.ne(other, level));
-        moves = v128.or(moves, v128.and(better, may));
-      }
-      if (!v128.any_true(moves)) continue;
-      moved = v128.or(moved, moves);
-      for (let p = next; p < next + 64; p += 16) {
-        const x = v128.load(p, TURNED_X);
-        const w = v128.load(p, TURNED_W);
-        const level = v128.load(p, LEVELS);
-        const wx = f32x4.mul(w, x);
-        const restX = f32x4.sub(lx, f32x4.mul(wx, level));
-        const restL = f32x4.sub(ll, f32x4.mul(f32x4.mul(w, level), level));
-        const bits = f32x4.add(f32x4.div(f32x4.mul(x, restL), restX), magic);
-        const rounded = i32x4.min_s(i32x4.sub(v128.and(bits, mantissa), offset), top);
+        const rounded = otherLevel(x, restX, restL);
         const other = f32x4.convert_i32x4_s(rounded);
         const newX = f32x4.add(restX, f32x4.mul(wx, other));
         const newL = f32x4.add(restL, f32x4.mul(f32x4.mul(w, other), other));
@@ -222,11 +204,47 @@ function moveLevels(four: usize, done: i32): v128 {
         v128.store(p, v128.bitselect(inByte(rounded), level, move), LEVELS);
         lx = v128.bitselect(newX, lx, move);
         ll = v128.bitselect(newL, ll, move);
+        moved = v128.or(moved, move);
       }
     }
     if (!v128.any_true(moved)) break;
   }
   return v128.and(f32x4.div(lx, ll), f32x4.gt(ll, zero));
+}
+
+/**
+ * Lanes are true where no level of a chunk moves as long as the sums are these, X = Σ w x l and L = Σ w l².
+ *
+ * A level l stays where x restL / restX is nearest to l, and l is 4 where it is larger: where x restL − l restX, which is
+ * x L − l X because w x l² leaves both terms, is within ± restX / 2. With u = 2⁻²⁴ and 0 ≤ l ≤ 4, |x| L ≤ |x L − l X| +
+ * 4 X, and what the roundings of llama.cpp and those here can shift is below 17 u |x L − l X| + 60 u X < 70 u X; the limit
+ * leaves 256 u X. As this makes restX at least 2⁻¹⁵ X, the quotient of an x < 32 X / L stays below 2²⁰, where rounding
+ * works. X > 1e-30 keeps underflow out. If x is negative and l, as wrapping leaves it, is not zero, restL > 0 means that
+ * |x| L > w |x| l², so that x L − l X is beyond the limit; and without restL > 0 nothing moves.
+ */
+// @ts-ignore: decorator
+@inline
+function staying(four: usize, next: usize, lx: v128, ll: v128): v128 {
+  const top = v128.load(CONSTANTS);
+  const known = v128.and(
+    f32x4.gt(lx, f32x4.splat(1e-30)),
+    f32x4.lt(f32x4.mul(v128.load(four, MAXIMA), ll), f32x4.mul(f32x4.splat(32), lx)),
+  );
+  const limit = v128.bitselect(f32x4.mul(lx, f32x4.splat(1 - 1 / 32768)), f32x4.splat(-Infinity), known);
+  const twiceX = f32x4.add(lx, lx);
+  const twiceL = f32x4.add(ll, ll);
+  let stay = i32x4.splat(-1);
+  for (let p = next; p < next + CHUNK; p += 16) {
+    const x = v128.load(p, TURNED_X);
+    const level = v128.load(p, LEVELS);
+    const d = f32x4.sub(f32x4.mul(x, twiceL), f32x4.mul(level, twiceX));
+    const away = f32x4.pmax(f32x4.neg(d), v128.and(d, f32x4.lt(level, top)));
+    const w = v128.load(p, TURNED_W);
+    const near = f32x4.lt(f32x4.add(away, f32x4.mul(f32x4.mul(w, x), level)), limit);
+    const alone = f32x4.le(ll, f32x4.mul(f32x4.mul(w, level), level));
+    stay = v128.and(stay, v128.or(near, alone));
+  }
+  return stay;
 }
 
 /** The same for one sub-block, whatever its numbers. */

@@ -324,6 +324,45 @@ function winner(lattice: usize, list: usize, count: u32, scores: usize, limit: v
   return best | ((candidate(list, best) | UNIQUE_BIT) << 8);
 }
 
+/** As `winner`, of a candidate that alone is close. */
+// @ts-ignore: decorator
+@inline
+function onlyOne(list: usize, bit: u32): u32 {
+  const place = <u32>ctz(bit);
+  return place | ((candidate(list, place) | UNIQUE_BIT) << 8);
+}
+
+/** As `winner`, if the best of the candidates whose bits are set is a clear winner; otherwise NONE. */
+function clearWinner(lattice: usize, list: usize, bits: u32, x: usize, scale: f32): u32 {
+  const s = f32x4.splat(scale);
+  const x0 = v128.load(x, X);
+  const x1 = v128.load(x, X + 16);
+  const w0 = v128.load(x, ROOT);
+  const w1 = v128.load(x, ROOT + 16);
+  let best = f32.MAX_VALUE;
+  let second = f32.MAX_VALUE;
+  let nearest: u32 = 0;
+  for (; bits; bits &= bits - 1) {
+    const at = <u32>ctz(bits);
+    const row = lattice + (<usize>candidate(list, at) << 5);
+    const error0 = f32x4.sub(f32x4.mul(s, v128.load(row, ROWS)), x0);
+    const error1 = f32x4.sub(f32x4.mul(s, v128.load(row, ROWS + 16)), x1);
+    const terms = f32x4.add(
+      f32x4.mul(f32x4.mul(w0, error0), error0),
+      f32x4.mul(f32x4.mul(w1, error1), error1),
+    );
+    const pairs = f32x4.add(terms, v128.shuffle<i32>(terms, terms, 2, 3, 0, 1));
+    const d = f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
+    const less = d < best;
+    const other = less ? best : d;
+    second = other < second ? other : second;
+    best = less ? d : best;
+    nearest = less ? at : nearest;
+  }
+  if (!(second - best > load<f32>(x >> 3, MARGINS) * scale * scale)) return NONE;
+  return nearest | ((candidate(list, nearest) | UNIQUE_BIT) << 8);
+}
+
 /** Compares candidates with close scores as llama.cpp does it, and returns what `winner` does. */
 function nearestOfClose(
   lattice: usize,
@@ -393,22 +432,46 @@ export function compareTwo(
   v128.store(SCORES, b1, 48);
   let leastA = i16x8.min_u(a0, a1);
   let leastB = i16x8.min_u(b0, b1);
-  if (count <= 16) {
-    const least = smallestOf(leastA, leastB);
+  if (count <= 32) {
+    // Nearly all lists: one or two blocks.
+    let moreA: v128 = leastA;
+    let moreB: v128 = leastB;
+    let c0 = a0;
+    let c1 = a1;
+    let d0 = b0;
+    let d1 = b1;
+    if (count > 16) {
+      from = v128.load(SUMS, 64);
+      by = v128.load(SUMS, 96);
+      c0 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauA)), baseA);
+      d0 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauB)), baseB);
+      from = v128.load(SUMS, 80);
+      by = v128.load(SUMS, 112);
+      c1 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauA)), baseA);
+      d1 = i16x8.sub(i16x8.add(from, i16x8.q15mulr_sat_s(by, tauB)), baseB);
+      v128.store(SCORES, c0, 64);
+      v128.store(SCORES, c1, 80);
+      v128.store(SCORES, d0, 96);
+      v128.store(SCORES, d1, 112);
+      moreA = i16x8.min_u(leastA, i16x8.min_u(c0, c1));
+      moreB = i16x8.min_u(leastB, i16x8.min_u(d0, d1));
+    }
+    const least = smallestOf(moreA, moreB);
     const limitA = i16x8.splat(<i16>i16x8.extract_lane_u(least, 0) + TIE);
     const limitB = i16x8.splat(<i16>i16x8.extract_lane_u(least, 4) + TIE);
-    const places = (1 << count) - 1;
-    const bitsA = placesWithin(a0, a1, limitA) & places;
-    const bitsB = placesWithin(b0, b1, limitB) & places;
-    if ((bitsA & (bitsA - 1)) | (bitsB & (bitsB - 1))) {
-      const wonA = winner(lattice, list, count, SCORES, limitA, x, scaleA);
-      const wonB = winner(lattice, list, count, SCORES + 32, limitB, x, scaleB);
-      return <u64>wonA | (<u64>wonB << 32);
+    let bitsA = placesWithin(a0, a1, limitA);
+    let bitsB = placesWithin(b0, b1, limitB);
+    if (count > 16) {
+      bitsA |= placesWithin(c0, c1, limitA) << 16;
+      bitsB |= placesWithin(d0, d1, limitB) << 16;
     }
-    const placeA = <u32>ctz(bitsA);
-    const placeB = <u32>ctz(bitsB);
-    const wonA = placeA | ((<u32>load<u16>(list + (<usize>placeA << 1), LISTED) | UNIQUE_BIT) << 8);
-    const wonB = placeB | ((<u32>load<u16>(list + (<usize>placeB << 1), LISTED) | UNIQUE_BIT) << 8);
+    const places = 0xffffffff >>> (32 - count);
+    bitsA &= places;
+    bitsB &= places;
+    let wonA = bitsA & (bitsA - 1) ? clearWinner(lattice, list, bitsA, x, scaleA) : onlyOne(list, bitsA);
+    let wonB = bitsB & (bitsB - 1) ? clearWinner(lattice, list, bitsB, x, scaleB) : onlyOne(list, bitsB);
+    if (wonA == NONE) wonA = nearestOfClose(lattice, list, count, SCORES, limitA, x, scaleA);
+    if (wonB == NONE) wonB = nearestOfClose(lattice, list, count, SCORES + 32, limitB, x, scaleB);
     return <u64>wonA | (<u64>wonB << 32);
   }
   for (let at: usize = 64, end = <usize>count << 2; at < end; at += 64) {
