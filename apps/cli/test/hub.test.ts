@@ -2,15 +2,11 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import hubPlugin from "@fewbit/hub";
-import { testPlugin } from "@fewbit/testing";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { sharedFolder } from "../../../tooling/golden.js";
 import { COMMIT, cutAfter, TOKEN, testHub } from "../../../tooling/hub.js";
 import { environment, runHere, start } from "./command-line.js";
 import { temporaryFolder } from "./temporary.js";
-
-testPlugin(hubPlugin, { test });
 
 const stories = readFileSync(
   fileURLToPath(new URL("../../../tooling/fixture/stories.gguf", import.meta.url)),

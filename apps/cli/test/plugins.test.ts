@@ -1,11 +1,14 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { testPlugin } from "@fewbit/testing";
 import { beforeAll, describe, expect, test } from "vitest";
-import { findPlugin, installedPlugins } from "../src/plugins.js";
+import { bundled, findPlugin, installedPlugins } from "../src/plugins.js";
 import { fewbit } from "./command-line.js";
 import { writeTinyModel } from "./model.js";
 import { temporaryFolder } from "./temporary.js";
+
+for (const plugin of bundled) testPlugin(plugin, { test });
 
 const project = temporaryFolder();
 const schemes = async (...args: string[]): Promise<{ id: string; package: string }[]> =>

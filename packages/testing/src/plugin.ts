@@ -7,7 +7,27 @@ export interface PluginTestOptions {
   readonly test: TestFunction;
 }
 
-const KINDS = ["schemes", "readers", "writers", "resolvers", "recipes", "runners", "engines"] as const;
+/** What a plugin may bring: each of these in a list, under an id. */
+type Kind = {
+  [K in keyof Plugin]-?: NonNullable<Plugin[K]> extends readonly { readonly id: string }[] ? K : never;
+}[keyof Plugin];
+
+const KINDS = Object.keys({
+  schemes: true,
+  readers: true,
+  writers: true,
+  resolvers: true,
+  recipes: true,
+  runners: true,
+  engines: true,
+  architectures: true,
+} satisfies Record<Kind, true>) as Kind[];
+
+/** What things are found by: architectures by the classes they know, all others by their ids in any case. */
+const namesOf = (plugin: Plugin, kind: Kind): readonly string[] =>
+  kind === "architectures"
+    ? (plugin[kind] ?? []).flatMap(({ classes }) => classes)
+    : (plugin[kind] ?? []).map(({ id }) => id.toUpperCase());
 
 /**
  * What every plugin keeps, whatever it brings: it can be found again by its module. The contract of each scheme,
@@ -32,11 +52,12 @@ export function testPlugin(plugin: Plugin, { test }: PluginTestOptions): void {
     );
   });
 
-  law("has one thing under each id", () => {
+  law("has one thing under each name", () => {
     for (const kind of KINDS) {
-      const ids = (plugin[kind] ?? []).map(({ id }) => id.toUpperCase());
-      const twice = ids.find((id, i) => ids.indexOf(id) !== i);
-      hold(twice === undefined, `two ${kind} are called ${twice}; upper and lower case are the same`);
+      const names = namesOf(plugin, kind);
+      const twice = names.find((name, i) => names.indexOf(name) !== i);
+      const why = kind === "architectures" ? "a class has one" : "upper and lower case are the same";
+      hold(twice === undefined, `two ${kind} are called ${twice}; ${why}`);
     }
   });
 

@@ -318,8 +318,18 @@ const plugins: Mutant<Plugin>[] = [
     elsewhere("schemes: [...plugin.schemes, { id: 'plain8' }]", {
       schemes: [...plugin.schemes, { ...plain, id: "plain8" }],
     }),
-    "has one thing under each id",
+    "has one thing under each name",
     /two schemes are called PLAIN8/,
+  ],
+  [
+    "brings two architectures of one class",
+    elsewhere("architectures: [{ id: 'one' }, { id: 'two' }]", {
+      architectures: ["one", "two"].map((id) => ({
+        ...{ id, summary: "", classes: ["OneForCausalLM"], tensors: () => [] },
+      })),
+    }),
+    "has one thing under each name",
+    /two architectures are called OneForCausalLM; a class has one/,
   ],
   [
     "has a function among its options",
