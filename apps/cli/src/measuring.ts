@@ -93,7 +93,7 @@ export async function openRunnable(given: string, registry: Registry, session: S
       "E_FORMAT_UNSUPPORTED",
       "The model is not a file of this machine; the engine runs nothing else.",
       { file: given },
-      "Download it first.",
+      "Download it first: fewbit download.",
     );
   if (encodesOnly(model))
     throw new FewbitError(

@@ -10,7 +10,7 @@ import {
 import { type LoadedModel, loadedModel } from "./loaded-model.js";
 import { badLogits, boundBatch, type Chunk, contextOptions, Reading, type Settings } from "./protocol.js";
 import { RoundedScorer } from "./rounded-scorer.js";
-import { type Expected, exactScorer, type Scorer } from "./scorer.js";
+import { type Expected, exactScorer, multiply, type Scorer } from "./scorer.js";
 import { Softmax } from "./softmax.js";
 import type { Sums } from "./statistics.js";
 
@@ -125,7 +125,7 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
       sums: expected.map((rows) => ({
         loss: sumsOf(
           rows.map(({ loss }) => loss),
-          scorer,
+          scorer.multiply,
         ),
       })),
     };
@@ -153,10 +153,10 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
           if (row.top === q.top) sameTop++;
         });
         return {
-          loss: sumsOf(own, scorer),
+          loss: sumsOf(own, scorer.multiply),
           product,
           divergence: sumsOf(part(divergence)),
-          change: sumsOf(part(change), scorer),
+          change: sumsOf(part(change), scorer.multiply),
           squaredChange: sumsOf(part(change).map((x) => scorer.multiply(x, x))),
           sameTop,
         };
@@ -223,17 +223,15 @@ function rowsOf(
   });
 }
 
-const exactly = { multiply: (a: number, b: number): number => a * b };
-
 function sumsOf(
   values: Iterable<number> & { readonly length: number },
-  { multiply }: Pick<Scorer, "multiply"> = exactly,
+  product: Scorer["multiply"] = multiply,
 ): Sums {
   let sum = 0;
   let squares = 0;
   for (const value of values) {
     sum += value;
-    squares += multiply(value, value);
+    squares += product(value, value);
   }
   return { count: values.length, sum, squares };
 }

@@ -25,11 +25,13 @@ export interface Scorer {
   percentile(sorted: Float32Array, fraction: number): number;
 }
 
+export const multiply = (a: number, b: number): number => a * b;
+
 /** From the logits as they are. */
 export const exactScorer = (softmax: Softmax): Scorer => ({
   expect: (logits, p, target) => ({ p, top: p.top, loss: p.logSum - logits[target]! }),
   loss: (q, logit) => q.logSum - logit,
-  multiply: (a, b) => a * b,
+  multiply,
   change: (loss, expectedLoss) => Math.exp(-loss) - Math.exp(-expectedLoss),
   divergence: (logits, { p }, _, q) => softmax.divergence(logits, p, q),
   percentile,
