@@ -1,7 +1,8 @@
 // Models that are to be written again: GGUF as it is, checkpoints as what they become.
+import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Checkpoint, convert } from "@fewbit/convert";
-import type { Model, Registry } from "@fewbit/core";
+import { FewbitError, type Model, type Registry } from "@fewbit/core";
 import { openCheckpoint } from "@fewbit/core/node";
 import type { Command } from "commander";
 import { stemOf } from "./choices.js";
@@ -35,7 +36,9 @@ export async function openForWriting(
   options: ConversionOptions,
   cwd: string,
 ): Promise<Opened> {
-  const { model, folder } = await openCheckpoint(given, registry);
+  const { model, folder } = await openCheckpoint(given, registry).catch(async (thrown: unknown) => {
+    throw (await pickled(given)) ?? thrown;
+  });
   const checkpoint = { name: folder.name, model, files: folder };
   if (model.format !== "safetensors") {
     const known = registry.readers.flatMap(({ value }) => value.extensions);
@@ -50,4 +53,17 @@ export async function openForWriting(
     stem: join(local ? join(dirname(config), "..") : cwd, folder.name.split("/").at(-1)!),
     inputs: local ? [config] : [],
   };
+}
+
+/** Of a folder that holds PyTorch's pickles, and so was refused: why, and what to do. */
+async function pickled(folder: string): Promise<FewbitError | undefined> {
+  const names = await readdir(folder).catch(() => []);
+  const pickle = names.find((name) => /\.(bin|ckpt|pth?)$/.test(name));
+  if (pickle === undefined || names.some((name) => name.endsWith(".safetensors"))) return undefined;
+  return new FewbitError(
+    "E_FORMAT_UNSUPPORTED",
+    `The checkpoint's weights are in ${pickle}, a PyTorch file. Such files run code where they are opened, and are not read here.`,
+    { file: folder },
+    "Take a revision with .safetensors files, or save the model as such with the transformers library.",
+  );
 }

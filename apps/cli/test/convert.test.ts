@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -256,6 +257,15 @@ describe("refused, with the file, the place and a remedy", () => {
     ["error[E_TOKENIZER] tokenizer.json", { files: { "tokenizer.json": `${"[".repeat(1e5)}` } }],
   ])("%s", async (message, options) => {
     expect((await refusal(options)).startsWith(message)).toBe(true);
+  });
+
+  test("a checkpoint of PyTorch's pickles", async () => {
+    const stderr = await refusal({}, (path) =>
+      renameSync(join(path, "model.safetensors"), join(path, "pytorch_model.bin")),
+    );
+    expect(stderr).toMatch(
+      /^error\[E_FORMAT_UNSUPPORTED\] \S+: The checkpoint's weights are in pytorch_model\.bin, a PyTorch file\. /,
+    );
   });
 
   test("a shard that is missing", async () => {
