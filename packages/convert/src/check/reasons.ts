@@ -38,11 +38,14 @@ function addedTokens(definition: Definition, encoder: Encoder): Reasons {
   const normalized = definition.added.filter(
     ({ normalized, content }) => normalized && encoder.normalize(content) !== content,
   );
+  const blanks = definition.added.some(({ content }) => content.includes("\u2581"));
   return (text) => {
     const token = firstIn(normalized, text);
-    return token === undefined
-      ? undefined
-      : `the source looks for ${token.content} in normalized text only, llama.cpp anywhere`;
+    if (token !== undefined)
+      return `the source looks for ${token.content} in normalized text only, llama.cpp anywhere`;
+    if (blanks && text.includes("\u2581"))
+      return "llama.cpp looks for spaces where added tokens have U+2581, the source for U+2581";
+    return undefined;
   };
 }
 

@@ -10,6 +10,8 @@ import { looksSpecial, type TokenType, tokenType, Vocabulary, visible } from "./
 /** Of tokens that no text is cut into. */
 const ADDED_SCORE = -1000;
 const FILL_SCORE = -10000;
+/** Of tokens that no merge makes: whatever else is possible comes first. */
+const UNMADE_SCORE = -1e6;
 
 export interface PieceOptions {
   /** Added tokens of tokenizer.json count as well, and keep their spelling: Phi-3's converter has it so. */
@@ -78,23 +80,17 @@ export function characterVocabulary(definition: Definition, config: Config): Voc
   }
   const table = readTable(definition.root.get("model").get("vocab"));
   for (const [id, { text }] of table) {
-    const type = /^<0x[0-9A-Fa-f]{2}>$/.test(text)
-      ? tokenType.byte
-      : named.has(text)
-        ? tokenType.control
-        : tokenType.normal;
+    const type = /^<0x[0-9A-Fa-f]{2}>$/.test(text) ? tokenType.byte : tokenType.normal;
     const rank = ranks.get(text);
     const single = [...text].length === 1;
-    vocabulary.set(id, text, type, rank === undefined ? (single ? 0 : FILL_SCORE * 100) : -rank - 1);
+    vocabulary.set(id, text, type, rank === undefined ? (single ? 0 : UNMADE_SCORE) : -rank - 1);
   }
-  for (const { id, content, special } of definition.added)
-    if (!table.has(id))
-      vocabulary.set(
-        id,
-        special || named.has(content) ? content : visible(content),
-        special || named.has(content) ? tokenType.control : tokenType.userDefined,
-        ADDED_SCORE,
-      );
+  for (const { id, content, special } of definition.added) {
+    const score = table.has(id) ? vocabulary.scores[id]! : ADDED_SCORE;
+    if (special || named.has(content) || looksSpecial(content))
+      vocabulary.set(id, content, tokenType.control, score);
+    else vocabulary.set(id, visible(content), tokenType.userDefined, score);
+  }
   return vocabulary;
 }
 

@@ -303,6 +303,37 @@ describe("SentencePiece", () => {
     expect(entryValue(entries, "add_space_prefix")).toBeUndefined();
   });
 
+  test("added tokens within the vocabulary of a tokenizer.json are looked for as a whole", async () => {
+    const contents = characterLevel();
+    const root = contents["tokenizer.json"] as { added_tokens: object[] };
+    const added = [
+      { id: 260, content: "\u2581t", special: false },
+      { id: 261, content: "<unused1>", special: false },
+    ];
+    const vocab = Object.fromEntries(
+      Object.entries((root as unknown as { model: { vocab: Record<string, number> } }).model.vocab).map(
+        ([token, id]) =>
+          id === 260
+            ? ["\u2581t", id]
+            : id === 261
+              ? ["<unused1>", id]
+              : [token === "\u2581t" ? "?!" : token, id],
+      ),
+    );
+    const { entries } = await read(
+      inMemory({
+        ...contents,
+        "tokenizer.json": {
+          ...root,
+          added_tokens: [...root.added_tokens, ...added],
+          model: { ...(root as unknown as { model: object }).model, vocab },
+        },
+      }),
+    );
+    expect((entryValue(entries, "tokens") as string[]).slice(260, 262)).toEqual([" t", "<unused1>"]);
+    expect((entryValue(entries, "token_type") as number[]).slice(260, 262)).toEqual([4, 3]);
+  });
+
   test("Phi-3's added tokens are those of tokenizer.json", async () => {
     const { entries } = await read(
       inMemory({
