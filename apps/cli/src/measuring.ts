@@ -69,6 +69,8 @@ export interface Runnable {
   readonly weights: number;
   /** Tensor bytes × 8 ÷ weights. */
   readonly bitsPerWeight: number;
+  /** Whether a character that is no token can be spelled as its bytes. */
+  readonly spellsBytes: boolean;
   /** The recipe, or what most weights are stored as: `Q4_K_M`. */
   readonly type: string;
 }
@@ -104,7 +106,7 @@ export async function openRunnable(given: string, registry: Registry, session: S
     );
   const weights = model.tensors.reduce((sum, { shape }) => sum + countWeights(shape), 0);
   const tensorBytes = model.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
-  const own = model.metadata.find(({ key }) => key === "general.name")?.value;
+  const own = entryOf(model, "general.name");
   const file = basename(first.path);
   return {
     given,
@@ -114,13 +116,22 @@ export async function openRunnable(given: string, registry: Registry, session: S
     bytes: await bytesOf(model),
     weights,
     bitsPerWeight: weights === 0 ? 0 : (tensorBytes * 8) / weights,
+    spellsBytes: spellsBytes(model),
     type: typeOf(model),
   };
 }
 
-function encodesOnly({ metadata }: Model): boolean {
-  const value = (key: string): unknown => metadata.find((entry) => entry.key === key)?.value;
-  return value(`${value("general.architecture")}.attention.causal`) === false;
+const entryOf = ({ metadata }: Model, key: string): unknown =>
+  metadata.find((entry) => entry.key === key)?.value;
+
+const encodesOnly = (model: Model): boolean =>
+  entryOf(model, `${entryOf(model, "general.architecture")}.attention.causal`) === false;
+
+/** SentencePiece vocabularies have tokens for single bytes, but some were cut down to what one corpus needs. */
+function spellsBytes(model: Model): boolean {
+  if (entryOf(model, "tokenizer.ggml.model") !== "llama") return true;
+  const tokens = entryOf(model, "tokenizer.ggml.tokens");
+  return Array.isArray(tokens) && tokens.includes("<0x0A>");
 }
 
 async function bytesOf({ files }: Model): Promise<number> {
@@ -134,17 +145,32 @@ async function bytesOf({ files }: Model): Promise<number> {
   return bytes;
 }
 
-function typeOf({ metadata, tensors }: Model): string {
-  const recorded = metadata.find(({ key }) => key === "general.file_type")?.value;
+function typeOf(model: Model): string {
+  const recorded = entryOf(model, "general.file_type");
   if (typeof recorded === "number") return fileTypeName(recorded);
   const weights = new Map<string, number>();
-  for (const { dtype, shape } of tensors) weights.set(dtype, (weights.get(dtype) ?? 0) + countWeights(shape));
+  for (const { dtype, shape } of model.tensors)
+    weights.set(dtype, (weights.get(dtype) ?? 0) + countWeights(shape));
   return [...weights].reduce((most, each) => (each[1] > most[1] ? each : most), ["", 0])[0];
 }
 
 /** The engine knows the text's tokens, but not its file. */
 export function locateText(error: unknown, path: string): unknown {
   return isFewbitError(error, "E_TEXT") ? locate(error, { file: path }) : error;
+}
+
+/** The same, and why llama.cpp ends where the model that reads cannot spell the text. */
+export function explain(error: unknown, data: string, reader: Runnable): unknown {
+  if (isFewbitError(error, "E_TEXT")) return locateText(error, data);
+  if (!isFewbitError(error, "E_ENGINE_DIED") || reader.spellsBytes) return error;
+  return new FewbitError(
+    error.code,
+    error.message,
+    { file: reader.given, ...error.at },
+    "The model's vocabulary has no tokens for single bytes, and llama.cpp ends at a character that it lacks: " +
+      "take accents, typographic quotes and the like out of the text.",
+    error.cause,
+  );
 }
 
 /** What deserves a word though it is no error. */

@@ -29,6 +29,7 @@ const runnable = (given: string, type: string, bytes: number) => ({
     given,
     type,
     bytes,
+    spellsBytes: true,
     weights: 8e6,
     bitsPerWeight: bytes / 1e6,
     name: "model",

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -124,6 +124,23 @@ describe.skipIf(oracleFolder === undefined)("fewbit perplexity", () => {
         "continues no text. Give a model that generates text.\n",
     );
     expect(status).toBe(3);
+  });
+
+  test("says what a vocabulary without bytes cannot spell", async () => {
+    const bytes = readFileSync("stories.gguf");
+    // Tokens of the same length that are no longer bytes.
+    for (let byte = 0; byte < 256; byte++) {
+      const spelling = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+      bytes.write(spelling.replace("0x", "zz"), bytes.indexOf(spelling));
+    }
+    const kinds = bytes.indexOf("tokenizer.ggml.token_type") + "tokenizer.ggml.token_type".length + 4 + 4 + 8;
+    for (let token = 0; token < 2304; token++)
+      if (bytes.readInt32LE(kinds + 4 * token) === 6) bytes.writeInt32LE(1, kinds + 4 * token);
+    writeFileSync("no-bytes.gguf", bytes);
+    writeFileSync("accent.txt", "The café was closed. ".repeat(60));
+    const { status, stderr } = await perplexity("no-bytes.gguf", "--data", "accent.txt", "--ctx-size", "32");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^error\[E_ENGINE_DIED\] no-bytes\.gguf: .*has no tokens for single bytes/m);
   });
 
   test("refuses what the engine cannot run", async () => {

@@ -4,7 +4,7 @@ import { compareOutputs, type OutputComparison, type Rounding } from "@fewbit/ev
 import { type Command, Option } from "commander";
 import { comparisonText } from "../comparison.js";
 import {
-  locateText,
+  explain,
   type MeasureOptions,
   openRunnable,
   protocolOf,
@@ -131,7 +131,7 @@ async function compare(
       label: `${total === 0 ? "loading " : ""}${nameOf(file)}${kld === undefined ? "" : `, KLD ${kld.toFixed(6)}`}`,
     }),
   ).catch((error: unknown) => {
-    throw withFewerModels(locateText(error, options.data), candidates.length);
+    throw withFewerModels(explain(error, options.data, reference), candidates.length);
   });
   const milliseconds = performance.now() - start;
   warnOfContext(found.reference.model, found.context, session);

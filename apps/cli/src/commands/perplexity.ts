@@ -2,7 +2,7 @@ import { type Perplexity, perplexity } from "@fewbit/evaluate";
 import { type Command, Option } from "commander";
 import { wholeNumber } from "../choices.js";
 import {
-  locateText,
+  explain,
   type MeasureOptions,
   openRunnable,
   protocolOf,
@@ -83,7 +83,7 @@ async function measure(path: string, options: PerplexityOptions, session: Sessio
       label: `${chunk} of ${chunks} chunks${chunk === 0 ? "" : `, PPL ${perplexity.toFixed(4)}`}`,
     }),
   ).catch((error: unknown) => {
-    throw locateText(error, data);
+    throw explain(error, data, model);
   });
   const milliseconds = performance.now() - start;
   warnOfContext(found.model, found.context, session);
