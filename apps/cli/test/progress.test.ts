@@ -71,3 +71,15 @@ test("the rate follows a change of speed", () => {
   for (let second = 11; second <= 20; second++) at(second * 1000, 100 + (second - 10) * 50);
   expect(written.at(-1)).toContain(" 50 weights/s");
 });
+
+test("work is counted in whatever it has", () => {
+  const written: string[] = [];
+  let time = 0;
+  const stream = { isTTY: true, columns: 100, write: (text: string) => written.push(text) };
+  const progress = new ProgressLine(stream, { now: () => time });
+  time = 1000;
+  progress.show({ done: 512, total: 2048, unit: "tokens", label: "model.gguf, KLD 0.001" });
+  expect(written).toEqual([
+    "\r[======                  ] 25%  512 tokens/s  3.00 s left  model.gguf, KLD 0.001\x1b[K",
+  ]);
+});
