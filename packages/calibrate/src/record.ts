@@ -70,7 +70,7 @@ function parse(text: string): Stored | undefined {
     typeof tokens === "string" &&
     typeof processOutput === "boolean" &&
     [contextSize, fromChunk, chunks].every((n) => Number.isSafeInteger(n) && n! >= 0) &&
-    (losses === undefined || (Number.isSafeInteger(losses.count) && typeof losses.sum === "number"));
+    (losses === undefined || (Number.isSafeInteger(losses?.count) && typeof losses?.sum === "number"));
   return sound ? (value as Stored) : undefined;
 }
 

@@ -315,10 +315,25 @@ describe("what was collected", () => {
         text,
       ),
     ).toMatch(/^E_IMATRIX_SHAPE: What was collected for blk\.0\.attn_q\.weight before has 5 sums and 1 counts; the model needs 4 and 1\.$/);
-    const { metadata: _, ...foreign } = before;
-    expect(await refused(model(), text, { before: foreign })).toMatch(
-      /^E_USAGE: The importance matrix does not say how it was made/,
-    );
+    const { metadata, ...foreign } = before;
+    const record = JSON.parse(metadata![0]!.value as string) as Record<string, unknown>;
+    for (const value of [
+      undefined,
+      "{",
+      "null",
+      "[]",
+      ...[{ version: 2 }, { chunks: -1 }, { losses: null }, { losses: { count: 1 } }, { tokens: 5 }].map((odd) =>
+        JSON.stringify({ ...record, ...odd }),
+      ),
+    ])
+      expect(
+        await refused(model(), text, {
+          before: {
+            ...foreign,
+            ...(value === undefined ? {} : { metadata: [{ ...metadata![0]!, value }] }),
+          },
+        }),
+      ).toMatch(/^E_USAGE: The importance matrix does not say how it was made/);
   }); // biome-ignore format: messages are long
 });
 
