@@ -86,6 +86,8 @@ export function characterVocabulary(definition: Definition, config: Config): Voc
     vocabulary.set(id, text, type, rank === undefined ? (single ? 0 : UNMADE_SCORE) : -rank - 1);
   }
   for (const { id, content, special } of definition.added) {
+    // Blanks of a text are U+2581 only after added tokens were looked for: it is merges that make these tokens.
+    if (content.includes("\u2581") && ranks.has(content)) continue;
     const score = table.has(id) ? vocabulary.scores[id]! : ADDED_SCORE;
     if (special || named.has(content) || looksSpecial(content))
       vocabulary.set(id, content, tokenType.control, score);
