@@ -84,17 +84,19 @@ export type CompareStep =
 const KEEP_OPEN = 2 ** 28;
 
 const task: EngineTask<CompareInput, CompareStep> = async function* (host, input) {
-  const models: EngineModel[] = [];
-  for (const file of [input.reference, ...input.candidates]) {
-    yield { kind: "loading", file };
-    models.push(load(host, file, input.settings));
-  }
-  const [reference, ...candidates] = models as [EngineModel, ...EngineModel[]];
-  refuseOtherVocabularies(reference, candidates);
+  yield { kind: "loading", file: input.reference };
+  const reference = load(host, input.reference, input.settings);
   const settings = boundBatch(input.settings, reference.vocabulary);
+  // Before the others are loaded: the text may be too short.
+  const reading = new Reading(reference, input.text, settings);
+  const candidates: EngineModel[] = [];
+  for (const file of input.candidates) {
+    yield { kind: "loading", file };
+    candidates.push(load(host, file, settings));
+  }
+  refuseOtherVocabularies(reference, candidates);
   const options = contextOptions(settings);
   const context = reference.context(options);
-  const reading = new Reading(reference, context, input.text, settings);
   yield {
     kind: "start",
     engine: host.version,
@@ -172,7 +174,7 @@ const task: EngineTask<CompareInput, CompareStep> = async function* (host, input
       change: percentilesOf(change, scorer),
     })),
   };
-  for (const model of models) model.close();
+  for (const model of [reference, ...candidates]) model.close();
 };
 
 export default task;

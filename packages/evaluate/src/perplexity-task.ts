@@ -30,7 +30,7 @@ const task: EngineTask<PerplexityInput, PerplexityStep> = async function* (host,
     settings.gpuLayers === undefined ? {} : { gpuLayers: settings.gpuLayers },
   );
   const context = model.context(contextOptions(settings));
-  const reading = new Reading(model, context, input.text, settings);
+  const reading = new Reading(model, input.text, settings, context.size);
   yield {
     engine: host.version,
     model: loadedModel(model),

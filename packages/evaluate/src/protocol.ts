@@ -106,12 +106,13 @@ export class Reading {
    * with BOS, in place of its own first token, where the model's texts do. Windows that overlap score their last
    * `stride` tokens, and have no BOS but the text's own: that is how llama-perplexity computes both.
    *
+   * @param window the size of the engine's context, which is that of windows that overlap
    * @throws `E_TEXT`
    */
-  constructor(model: EngineModel, context: EngineContext, text: string, settings: Settings) {
+  constructor(model: EngineModel, text: string, settings: Settings, window = settings.context) {
     const { stride } = settings;
     this.tokens = model.tokenize(text, true, false);
-    this.size = stride === undefined ? settings.context : context.size;
+    this.size = stride === undefined ? settings.context : window;
     if (this.tokens.length < 2 * this.size) throw tooShort(this.tokens.length, this.size, stride);
     this.#step = stride ?? this.size;
     this.#sequences = sequencesOf(settings);
