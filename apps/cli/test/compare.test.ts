@@ -6,6 +6,7 @@ import { createRegistry } from "@fewbit/core";
 import { openModel } from "@fewbit/core/node";
 import formatGguf from "@fewbit/format-gguf";
 import { beforeAll, describe, expect, test } from "vitest";
+import { sharedFolder } from "../../../tooling/golden.js";
 import { oracleFolder } from "../../../tooling/oracle.js";
 import { type Ended, runHere, start } from "./command-line.js";
 import { writeMatrix } from "./importance.js";
@@ -111,8 +112,8 @@ describe.skipIf(oracleFolder === undefined)("fewbit compare", () => {
     return figure;
   };
 
-  test("prints what llama-perplexity prints, with its rounding", async () => {
-    const { reference, candidates } = await compared(...files, "--rounding", "llama-perplexity");
+  /** That all that llama-perplexity printed is printed by us. */
+  function expectAll({ reference, candidates }: Document): void {
     for (const { file, ...candidate } of candidates) {
       /** A figure, and how much one of another build may differ. */
       const hold = (name: string, found: number, error: number | undefined, loosely: number): void => {
@@ -142,7 +143,33 @@ describe.skipIf(oracleFolder === undefined)("fewbit compare", () => {
       hold("RMS Δp", 100 * deltaP.rms!, 100 * deltaP.rmsError!, 0.5);
       hold("Same top p", 100 * candidate.sameTop.value, 100 * candidate.sameTop.error, 2);
     }
+  }
+
+  test("prints what llama-perplexity prints, with its rounding", async () => {
+    expectAll(await compared(...files, "--rounding", "llama-perplexity"));
   });
+
+  test.skipIf(sharedFolder === undefined)(
+    "prints what llama-perplexity prints for other models (needs the shared folder)",
+    async () => {
+      for (const [model, type, candidate, text, context, chunks] of [
+        ["TinyStories-656K-w256-f16", "Q4_K_M", "TinyStories-Q4_K_M.gguf", "story.txt", "64", "99"],
+        [
+          ...(["stories260K-f16", "Q4_0", "stories260K-Q4_0.gguf"] as const),
+          ...([`${sharedFolder}/texts/tinystories_valid_30k.txt`, "128", "20"] as const),
+        ],
+      ] as const) {
+        const path = `${sharedFolder}/models/${model}.gguf`;
+        expect((await here("quantize", path, candidate, "--type", type)).status).toBe(0);
+        const { status, stdout } = await here(
+          ...["compare", path, candidate, "--data", text, "--ctx-size", context, "--chunks", chunks],
+          ...["--threads", "1", "--rounding", "llama-perplexity", "--json"],
+        );
+        expect(status).toBe(0);
+        expectAll(JSON.parse(stdout) as Document);
+      }
+    },
+  );
 
   test("is exact without: probabilities agree, divergences nearly, and the reference has its own perplexity", () => {
     const more = sameBuild ? 0 : 1;
