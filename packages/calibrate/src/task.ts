@@ -79,7 +79,8 @@ const task: EngineTask<CalibrationInput, CalibrationStep> = function* (host, inp
 
   const observer = new Observer(input);
   const context = model.context({ ...contextOptions(settings), observe: observer });
-  let losses = before?.progress.losses ?? { count: 0, sum: 0 };
+  const none: Losses = { count: 0, sum: 0 };
+  let losses = settings.perplexity ? (before?.progress.losses ?? none) : none;
   let saved = start;
   for (const portion of reading.portions(start)) {
     if (portion.fresh) context.clear();
