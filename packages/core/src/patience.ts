@@ -1,14 +1,16 @@
 // Requests to servers that are busy, or connections that break: waiting a little and asking again is what helps.
 
-/** How often a request is tried, and how long it waits in between. */
+/** How often a request is tried, and how long is waited. */
 export interface Patience {
   readonly tries: number;
   /** Milliseconds before the second try; twice as many before each further one. */
   readonly delay: number;
+  /** Milliseconds without a byte after which a connection counts as broken; a minute where absent. */
+  readonly silence?: number;
 }
 
-/** About eight seconds in all, and more where a server says how long. */
-export const patience: Patience = { tries: 5, delay: 500 };
+/** About eight seconds between the tries, and more where a server says how long. */
+export const patience: Required<Patience> = { tries: 5, delay: 500, silence: 60_000 };
 
 /** What a server says that may have another answer soon. */
 const passing: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
@@ -16,7 +18,7 @@ const passing: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 const LONGEST = 300_000;
 
 /**
- * `fetch`, tried again where the connection fails or the server is overloaded, as long as the server asks where it does
+ * `fetch`, tried again where the connection fails or is silent or the server is overloaded, as long as the server asks where it does
  * (`Retry-After`, or the seconds of `RateLimit`). The last answer is returned whatever it says.
  *
  * @throws what the last `fetch` throws; the reason of the signal
@@ -24,12 +26,12 @@ const LONGEST = 300_000;
 export async function patientFetch(
   url: string | URL,
   init: RequestInit = {},
-  { tries, delay }: Patience = patience,
+  { tries, delay, silence }: Patience = patience,
 ): Promise<Response> {
   for (let left = tries - 1, wait = delay; ; left--, wait *= 2) {
     let asked: number | undefined;
     try {
-      const response = await fetch(url, init);
+      const response = await answerOf(url, init, silence);
       if (left <= 0 || !passing.has(response.status)) return response;
       await response.body?.cancel();
       asked = askedDelay(response.headers);
@@ -39,6 +41,24 @@ export async function patientFetch(
     await pause(Math.min(asked ?? wait, LONGEST), init.signal ?? undefined);
   }
 }
+
+/** `fetch`, which fails where no answer begins. */
+async function answerOf(url: string | URL, init: RequestInit, silence = patience.silence): Promise<Response> {
+  const silent = new AbortController();
+  const timer = setTimeout(
+    () => silent.abort(new TypeError("fetch failed", { cause: tooSilent() })),
+    silence,
+  );
+  try {
+    const signals = init.signal ? [init.signal, silent.signal] : [silent.signal];
+    return await fetch(url, { ...init, signal: AbortSignal.any(signals) });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Why a connection that is silent counts as broken. */
+export const tooSilent = (): Error => Object.assign(new Error("the server is silent"), { code: "ETIMEDOUT" });
 
 /** Failures of the address or of the server's certificate: the next try would end like this one. */
 const lasting = /^(ENOTFOUND$|ERR_INVALID_URL$|ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;

@@ -1,5 +1,5 @@
 import { FewbitError, isFewbitError } from "./error.js";
-import { type Patience, patience, patientFetch, pause } from "./patience.js";
+import { type Patience, patience, patientFetch, pause, tooSilent } from "./patience.js";
 import type { Locator, Source, StoredLocator } from "./types.js";
 import { storedUnder } from "./view.js";
 
@@ -136,7 +136,7 @@ async function readRange(
     const reader = (response.body ?? new Blob().stream()).getReader();
     try {
       refuseOther(opened, response, place.url, offset);
-      return await readBody(reader, into, place.url, offset);
+      return await readBody(reader, into, place, offset);
     } catch (cause) {
       if (isFewbitError(cause)) throw cause;
       if (left <= 0) throw requestFailed(cause, place.url, offset);
@@ -151,16 +151,25 @@ async function readRange(
 async function readBody(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   into: Uint8Array,
-  url: string,
+  { url, patient: { silence = patience.silence } }: Place,
   offset: number,
 ): Promise<number> {
   for (let done = 0; ; ) {
-    const step = await reader.read();
+    const step = await spoken(reader.read(), silence);
     if (step.done) return done;
     if (done + step.value.length > into.length) throw otherRange(url, offset);
     into.set(step.value, done);
     done += step.value.length;
   }
+}
+
+/** What is being read, unless it does not come. */
+function spoken<T>(work: Promise<T>, silence: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const silent = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooSilent()), silence);
+  });
+  return Promise.race([work, silent]).finally(() => clearTimeout(timer));
 }
 
 const otherRange = (url: string, offset: number): FewbitError =>

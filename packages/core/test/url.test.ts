@@ -251,6 +251,28 @@ describe("a server that has a bad moment", () => {
     expect(await read(source, 990, 10)).toEqual(bytes.subarray(990));
   });
 
+  test.each<[string, RequestListener]>([
+    ["does not answer", () => {}],
+    [
+      "falls silent",
+      (_, response) => {
+        response.writeHead(206, { "content-range": "bytes 10-29/1000", "content-length": 20, etag });
+        response.write("half");
+      },
+    ],
+  ])("is asked again where it %s", async (_, moment) => {
+    const brief = { tries: 2, delay: 1, silence: 50 };
+    const source = await urlSource(address(), {}, undefined, brief);
+    answer = failing(1, moment);
+    expect(await read(source, 10, 20)).toEqual(bytes.subarray(10, 30));
+    answer = moment;
+    await expect(read(source, 10, 20)).rejects.toMatchObject({
+      code: "E_IO",
+      message: "the request failed: the server is silent",
+      at: { file: address(), offset: 10 },
+    });
+  });
+
   test("is asked so often and not more", async () => {
     answer = (_, response) => response.writeHead(503).end();
     await expect(urlSource(address(), {}, undefined, soon)).rejects.toMatchObject({

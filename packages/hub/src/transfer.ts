@@ -8,9 +8,6 @@ import { hashFile, hashOf } from "./checksum.js";
 import { explained, refusal } from "./failure.js";
 import type { HubFile, Repository } from "./repository.js";
 
-/** A connection that is silent for so long is a broken one. */
-const SILENCE = 60_000;
-
 export interface Transfer {
   readonly repository: Repository;
   readonly file: HubFile;
@@ -190,7 +187,8 @@ async function receiveBody(
   { file, repository, signal, advance }: Transfer,
 ): Promise<unknown> {
   const reader = (body ?? new Blob().stream()).getReader();
-  const silent = setTimeout(() => void reader.cancel().catch(() => {}), SILENCE);
+  const { silence = patience.silence } = repository.access().patience ?? {};
+  const silent = setTimeout(() => void reader.cancel().catch(() => {}), silence);
   try {
     for (;;) {
       let step: Awaited<ReturnType<typeof reader.read>>;

@@ -244,6 +244,21 @@ describe("a download", () => {
     expect(asked.slice(1).map(({ ifRange }) => ifRange)).toEqual(['"cut"', '"cut"', '"cut"']);
   });
 
+  test("goes on where a server does not answer, or falls silent", async () => {
+    hub.put("model.safetensors", bytes, large);
+    let silences = 2;
+    hub.fault = (_, response, server) => {
+      if (server !== "cdn" || silences-- <= 0) return false;
+      if (silences === 0)
+        response.writeHead(200, { "content-length": 200_000 }).write(bytes.subarray(0, 70_000));
+      return true;
+    };
+    const brief: Access = { endpoint: hub.endpoint, patience: { tries: 3, delay: 1, silence: 200 } };
+    await fetched({ access: brief });
+    expect(content("model.safetensors")).toEqual(bytes);
+    expect(hub.transfers.at(-1)!.range).toBe("bytes=70000-");
+  });
+
   test("goes on where an earlier run was stopped", async () => {
     hub.put("model.safetensors", bytes, large);
     const stop = new AbortController();
