@@ -79,12 +79,14 @@ const refused = (root: Json, cause: unknown): Error =>
 /** Classes of the transformers library that go by flags of their settings, whatever template tokenizer.json has. */
 const FLAGGED = /^(?:Code)?(?:Llama|Gemma)Tokenizer(?:Fast)?$/;
 
-/** The template that such flags ask for; undefined where there are none. */
+/** The template that such flags ask for; undefined where there are none, and a template. */
 function flaggedTemplate(definition: Definition): object | undefined {
-  const { config, added } = definition;
+  const { root, config, added } = definition;
   if (!FLAGGED.test(config.get("tokenizer_class").string ?? "")) return undefined;
   const flags = (["bos", "eos"] as const).map((role) => {
-    const adds = config.get(`add_${role}_token`).boolean;
+    // Without any word on it these classes begin texts with a token.
+    const silent = role === "bos" && root.get("post_processor").missing ? true : undefined;
+    const adds = config.get(`add_${role}_token`).boolean ?? silent;
     const token = added.find(({ content }) => content === namedToken(definition, role));
     return { adds, token };
   });

@@ -132,9 +132,11 @@ const same = (a: readonly string[], b: readonly string[]): boolean =>
 const sameTokens = (encoder: Encoder, a: readonly string[], b: readonly string[]): boolean =>
   same(a, b) || same(encoder.cut(a), encoder.cut(b));
 
-/** Of several that do the same, one that treats whole words as the source does. */
-const pick = (alike: readonly Compared[], ignoresMerges: boolean): Compared | undefined =>
-  alike.find(({ candidate }) => (candidate.ignoresMerges ?? false) === ignoresMerges) ?? alike[0];
+/** Of several that do the same, one that treats whole words as the source does, and splits most like it. */
+function pick(alike: readonly Compared[], ignoresMerges: boolean): Compared | undefined {
+  const nearest = [...alike].sort((a, b) => a.differing - b.differing);
+  return nearest.find(({ candidate }) => (candidate.ignoresMerges ?? false) === ignoresMerges) ?? nearest[0];
+}
 
 /** How many are offered. */
 const NEAREST = 3;

@@ -1,6 +1,7 @@
 // How llama.cpp's pre-tokenizers split texts into words (llama-vocab.cpp of v0.5.0): regular expressions, one after
 // another, each applied to what the ones before it left; what one matches is a word, and so is what lies between.
 
+/** One that llama.cpp has, under some names. */
 export interface PreTokenizer {
   /** The first is the one to write. */
   readonly names: readonly string[];
@@ -27,7 +28,7 @@ const DEEPSEEK3_LETTERS = String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${"`"}{|}~]
 const KANA = String.raw`[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+`;
 const BLOOM = String.raw` ?[^(\s|.,!?…。，、।۔،)]+`;
 
-/** Words whose letters are capital first and small then: `ABCdef`, with what `mark` adds to letters. */
+/** Words whose letters are capital first and small then: `ABCdef`. Beyond ASCII any `letter` is both. */
 const cased = (letter: string, before: string, after: string): string =>
   `${before}((?=[${letter}])([^a-z]))*((?=[${letter}])([^A-Z]))+${after}|` +
   `${before}((?=[${letter}])([^a-z]))+((?=[${letter}])([^A-Z]))*${after}`;
