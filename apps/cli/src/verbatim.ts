@@ -1,7 +1,14 @@
 // Copies of a model that change nothing but the files it is in.
-
-import type { Registry } from "@fewbit/core";
-import { type AssignFiles, FewbitError, type Model, makePlan, type Plan, type Recipe } from "@fewbit/core";
+import {
+  type AssignFiles,
+  FewbitError,
+  type Model,
+  makePlan,
+  type Plan,
+  type Planned,
+  type Recipe,
+  type Registry,
+} from "@fewbit/core";
 import { outputNames, writeModel } from "@fewbit/core/node";
 import { writer } from "@fewbit/format-gguf";
 import type { Command } from "commander";
@@ -36,24 +43,30 @@ export function refuseOther({ format }: Model, file: string, doing: string): voi
     );
 }
 
+/** A plan of copies only: every byte goes from its file to its new place. */
+export const planCopy = (
+  model: Model,
+  registry: Registry,
+  recipe: Recipe,
+  assignFiles: AssignFiles,
+): Planned => makePlan({ model, recipe, registry, writer, assignFiles, context: { options: {} } });
+
 interface Copy {
   readonly model: Model;
   readonly registry: Registry;
-  readonly recipe: Recipe;
-  readonly assignFiles: AssignFiles;
-  readonly output: string;
+  readonly planned: Planned;
+  readonly path: string;
 }
 
-/** A plan of copies only: every byte goes from its file to its new place. */
-export const planCopy = ({ model, registry, recipe, assignFiles }: Copy) =>
-  makePlan({ model, recipe, registry, writer, assignFiles, context: { options: {} } });
-
 /** Writes the copy, or prints what it would be, and says which files came of it. */
-export async function copyModel(copy: Copy, options: CopyOptions, session: Session): Promise<void> {
-  const planned = planCopy(copy);
+export async function copyModel(
+  { model, registry, planned, path }: Copy,
+  options: CopyOptions,
+  session: Session,
+): Promise<void> {
   const { plan } = planned;
   if (options.dryRun) {
-    const output = outputNames(writer, copy.output, plan.files.length);
+    const output = outputNames(writer, path, plan.files.length);
     session.document({ output, plan });
     session.print(`${filesText(plan, output)}\n${totalText(plan)} would be written`);
     return;
@@ -62,11 +75,11 @@ export async function copyModel(copy: Copy, options: CopyOptions, session: Sessi
   const { paths, bytes } = await follow(
     writeModel({
       ...planned,
-      model: copy.model,
-      registry: copy.registry,
+      model,
+      registry,
       writer,
-      runner: runnerOf(copy.registry),
-      path: copy.output,
+      runner: runnerOf(registry),
+      path,
       // What is in the model is none of a copy's business.
       nonfinite: "keep",
       signal: session.signal,

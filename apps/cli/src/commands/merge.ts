@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { stemOf } from "../choices.js";
 import { escapeControls } from "../render.js";
 import { examples, openSession, type Session, type Surroundings, withCommonOptions } from "../session.js";
-import { type CopyOptions, copyModel, refuseOther, withCopyOptions } from "../verbatim.js";
+import { type CopyOptions, copyModel, planCopy, refuseOther, withCopyOptions } from "../verbatim.js";
 
 const HELP = `
 The others are found beside the first. What comes of it is the file that was split, to the byte where llama.cpp's
@@ -43,10 +43,7 @@ async function merge(path: string, options: CopyOptions, session: Session): Prom
       "Give the first file of a split model, …-00001-of-0000N.gguf.",
     );
   for (const warning of model.warnings) session.note(`warning: ${escapeControls(warning)}`);
+  const planned = planCopy(model, registry, verbatim, (bytes) => bytes.map(() => 0));
   const output = options.output ?? `${stemOf(path, writer.extensions, session.cwd)}${writer.extensions[0]}`;
-  await copyModel(
-    { model, registry, recipe: verbatim, assignFiles: (bytes) => bytes.map(() => 0), output },
-    options,
-    session,
-  );
+  await copyModel({ model, registry, planned, path: output }, options, session);
 }

@@ -48,14 +48,8 @@ async function split(path: string, options: CopyOptions & SplitOptions, session:
   const model = await session.stoppable(openModel(path, registry));
   refuseOther(model, path, "split");
   for (const warning of model.warnings) session.note(`warning: ${escapeControls(warning)}`);
-  const copy = {
-    model,
-    registry,
-    recipe: splitting(verbatim),
-    assignFiles: splitBy(limit),
-    output: options.output ?? stemOf(path, writer.extensions, session.cwd),
-  };
-  const { files } = planCopy(copy).plan;
+  const planned = planCopy(model, registry, splitting(verbatim), splitBy(limit));
+  const { files } = planned.plan;
   if (files.length === 1)
     throw new FewbitError(
       "E_USAGE",
@@ -63,5 +57,6 @@ async function split(path: string, options: CopyOptions & SplitOptions, session:
       { file: path },
       "Allow fewer bytes or tensors in each file.",
     );
-  await copyModel(copy, options, session);
+  const output = options.output ?? stemOf(path, writer.extensions, session.cwd);
+  await copyModel({ model, registry, planned, path: output }, options, session);
 }
