@@ -16,6 +16,7 @@ const explain: Readonly<Record<string, string>> = {
   EPERM: "permission was denied",
   EISDIR: "it is a folder",
   ENOTDIR: "a part of the path is no folder",
+  EEXIST: "there is something else of that name",
   ENAMETOOLONG: "the name is too long",
   EROFS: "the file system is read-only",
   EMFILE: "too many files are open",
@@ -25,6 +26,7 @@ const explain: Readonly<Record<string, string>> = {
 
 /** Where it is neither the path nor the permissions. */
 const mend: Readonly<Record<string, string>> = {
+  EEXIST: "Choose another name.",
   EFBIG: "Choose a file system, or a limit (ulimit -f), that allows files of this size.",
   EIO: "Check the device: what it holds may be damaged.",
   EMFILE: "Close other programs, or raise the limit (ulimit -n).",

@@ -537,6 +537,14 @@ describe("what lies in the folder", () => {
     rmSync(join(folder, "sub"));
     mkdirSync(join(folder, "sub/config.json"), { recursive: true });
     expect(await refusal(fetched())).toMatchObject({ code: "E_IO", message: "it is no regular file" });
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, "");
+    expect(await refusal(fetched())).toMatchObject({
+      code: "E_IO",
+      message: "making the folder failed: there is something else of that name (EEXIST)",
+      at: { file: folder },
+      remedy: "Choose another name.",
+    });
   });
 });
 
