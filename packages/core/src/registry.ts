@@ -15,7 +15,7 @@ import type {
 /** Identity: it exists for the types. There is no global list that two copies of core could disagree on. */
 export const definePlugin = <const P extends Plugin>(plugin: P): P => plugin;
 
-/** A scheme, recipe, reader, writer, runner, engine or architecture, with the plugin that brings it. */
+/** Anything that plugins bring, with the plugin that brings it. */
 export interface Entry<T> {
   readonly plugin: Plugin;
   readonly value: T;

@@ -71,8 +71,10 @@ export const memorySource = (bytes: Uint8Array<ArrayBuffer>, name = "memory"): S
 /**
  * A file behind HTTP, read by range requests. Its locator says which version of the file was opened: whoever opens
  * that again, on another thread, gets the same bytes or an error. Where the address leads elsewhere, that place is asked
- * as long as it answers; headers go to their own server only.
+ * as long as it answers.
  *
+ * @param headers for the address itself. A secret belongs into `authorization`: that alone stays behind where `fetch` is
+ *   led to another server
  * @param version the ETag or Last-Modified that the file must have; any where absent
  * @throws `E_IO` where the server fails, or does not answer range requests; `E_INPUT_CHANGED` for another version
  */
