@@ -24,7 +24,9 @@ for (const [name, status] of Object.entries(statuses) as [keyof typeof statuses,
     // The first stops the run in good order; whoever insists gets out at once.
     if (stopped !== undefined) process.exit(status);
     stopped = status;
-    controller.abort(new FewbitError("E_ABORTED", `Stopped by ${name}; no output was left behind.`));
+    controller.abort(
+      new FewbitError("E_ABORTED", `Stopped by ${name}; nothing unfinished has the name of an output.`),
+    );
   });
 
 const status = await run(process.argv.slice(2), {

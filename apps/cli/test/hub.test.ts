@@ -135,7 +135,7 @@ describe("a model on the hub", () => {
     running.child.kill("SIGINT");
     expect(await running.ended).toMatchObject({
       status: 130,
-      stderr: "error[E_ABORTED] Stopped by SIGINT; no output was left behind.\n",
+      stderr: "error[E_ABORTED] Stopped by SIGINT; nothing unfinished has the name of an output.\n",
     });
     expect(readdirSync(folder)).toEqual([]);
   });

@@ -57,7 +57,9 @@ describe("a run that is stopped leaves nothing behind", () => {
     running.child.kill(signal);
     const ended = await running.ended;
     expect(ended.status).toBe(status);
-    expect(ended.stderr).toBe(`error[E_ABORTED] Stopped by ${signal}; no output was left behind.\n`);
+    expect(ended.stderr).toBe(
+      `error[E_ABORTED] Stopped by ${signal}; nothing unfinished has the name of an output.\n`,
+    );
     expect(partials()).toEqual([]);
   });
 });
