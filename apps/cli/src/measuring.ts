@@ -1,4 +1,4 @@
-// What perplexity and compare have in common: their options, and models that the engine runs.
+// What commands that run models have in common: models that the engine takes, and options of perplexity and compare.
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { FewbitError, isFewbitError, locate, type Model, nameOf, type Registry } from "@fewbit/core";
