@@ -11,7 +11,7 @@
 // behind it move up. So do we.
 import { decodeHalf, encodeHalf } from "@fewbit/assembly";
 import {
-  entryBits, entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel,
+  entryBits, entryBytes, fitSubBlocks, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel,
   signMask, splitSigns, weighImportance, weighSquares,
 } from "./three-bit";
 import { IQ3_S_CODEBOOK, IQ3_S_ENTRIES } from "./three-bit-codebooks";
@@ -61,7 +61,7 @@ export function iq3_s_encode_weighted(source: usize, target: usize, rows: u32, c
 function encodeBlock(source: usize, target: usize): void {
   store<u32>(0, 0, REFUSED);
   splitSigns(source);
-  for (let j: usize = 0; j < 8; j++) fitSubBlock(LATTICE, j, 2 * TRIAL_STEPS + 1, SMALLEST, true);
+  fitSubBlocks(LATTICE, 2 * TRIAL_STEPS + 1, SMALLEST, true);
   pack(target);
 }
 

@@ -7,7 +7,7 @@
 //                      28 … 31 the level of the scale, which stands for level + ½
 import { decodeHalf, encodeHalf } from "@fewbit/assembly";
 import {
-  entryBytes, fitSubBlock, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel, signMask,
+  entryBytes, fitSubBlocks, largestScale, makeThreeBitConstants, measureFour, measureOne, scaleLevel, signMask,
   splitEvenSigns, weighImportance, weighSquares,
 } from "./three-bit";
 import { IQ3_XXS_CODEBOOK, IQ3_XXS_ENTRIES } from "./three-bit-codebooks";
@@ -57,7 +57,7 @@ export function iq3_xxs_encode_weighted(
 function encodeBlock(source: usize, target: usize): void {
   store<u32>(0, 0, REFUSED);
   splitEvenSigns(source);
-  for (let j: usize = 0; j < 8; j++) fitSubBlock(LATTICE, j, 2 * TRIAL_STEPS + 1, TINY, false);
+  fitSubBlocks(LATTICE, 2 * TRIAL_STEPS + 1, TINY, false);
   pack(target);
 }
 

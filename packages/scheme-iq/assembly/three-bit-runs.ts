@@ -23,21 +23,26 @@
 // Left-out candidates (three-bit-nearest.ts). Elements lie at a threshold only in the first or the last trial of a
 // run: in neighbouring trials x / 2 scale differs by more than 1 / 100.
 //
-// All runs of the sub-block go through each step together, and steps have few branches, because what a branch would
+// All runs of two sub-blocks go through each step together, and steps have few branches, because what a branch would
 // depend on comes from long chains of arithmetic and is hard to predict.
+//
+// WINNERS has what groups go to, written only in trials from which on it is something else, or may be.
 import {
-  LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, listBytes, winnerCount, winners,
+  LIST_BLOCK, ON_GRID, POINTS, candidateCount, candidates, entryAt, entryOfFour, listBytes, winnerCount, winners,
 } from "./three-bit-lattice";
 import { atThreshold, entryOf, high, low, nearest, roundPlainly, rounded } from "./three-bit-nearest";
 import {
-  CHOSEN, CHOSEN_BYTES, CROSSINGS, DOUBTS, ENTRIES, FEW, HALF, HALVES, INVERSES, MAGIC, MANY, PAIR_MASK, PER_INVERSE,
-  ROOT, ROUNDED, ROUNDED_BYTES, RUNS, SCALES, SEVEN, THRESHOLDS, TWICE, X,
+  CHANGES, CROSSINGS, DOUBTS, ENTRIES, ENTRY_MASK, FEW, HALF, HALVES, INVERSES, LARGEST, MAGIC, MANY, MARKS, PAIR_MASK,
+  PER_INVERSE, ROOT, ROUNDED, ROUNDED_BYTES, RUNS, SCALES, SEVEN, STATES, THRESHOLDS, TRIALS_BYTES, TWICE, WINNERS,
+  WINNERS_BYTES, X,
 } from "./three-bit-scratch";
 
 const DOUBT: f32 = 80 / 16777216;
 const TOUCH: f32 = 1e-3;
-/** Bit of CHOSEN: says nothing about scales nearby. */
-export const UNSURE: u32 = 0x8000;
+/** Bit of WINNERS: says nothing about scales nearby. */
+const UNSURE: u32 = 0x8000;
+/** Bit of WINNERS that tells an entry from a gap. */
+const WRITTEN: u32 = 0x4000;
 
 // A run.
 const POINT: usize = 0; // u32: a word of POINTS
@@ -53,7 +58,7 @@ const EACH: usize = 20; // u32: whether trials between the ends have to be looke
 const LINES: usize = 24; // u32: address of A and B of the candidates
 const RUN_BYTES: usize = 32;
 
-// Of the sub-block at hand.
+// Of the sub-blocks at hand.
 let runsEnd: usize = 0;
 let fewCount: usize = 0;
 let manyCount: usize = 0;
@@ -67,78 +72,87 @@ let thresholdCount: usize = 0;
  *   byte 0 … 31      A of eight candidates
  *   byte 32 … 63     B of eight candidates
  */
-const ALL_LINES: usize = memory.data(8 * 17 * 3 * 64, 16);
+const ALL_LINES: usize = memory.data(16 * 17 * 3 * 64, 16);
 
-/** Points and winners of all trials of the sub-block at offset `at`, one by one. */
-export function searchPlainly(lattice: usize, at: usize, trials: usize): void {
+/** Points and winners of all trials of the sub-block at offset `at`, one by one. `sub`: whether it is the second. */
+export function searchPlainly(lattice: usize, at: usize, sub: usize, trials: usize): void {
+  store<u32>(sub << 2, 0, MARKS);
   for (let t: usize = 0; t < trials; t++)
     for (let g: usize = 0; g < 8; g++) {
       const group = at + (g << 4);
-      const point = roundPlainly(group, load<f32>(t << 2, INVERSES));
-      store<u16>(g * ROUNDED_BYTES + (t << 1), <u16>point, ROUNDED);
-      choose(g, t, entryOf(lattice, point, group, load<f32>(t << 2, SCALES)));
+      const p = sub * TRIALS_BYTES + (t << 2);
+      const point = roundPlainly(group, load<f32>(p, INVERSES));
+      store<u16>((8 * sub + g) * ROUNDED_BYTES + (t << 1), <u16>point, ROUNDED);
+      choose(8 * sub + g, t, entryOf(lattice, point, group, load<f32>(p, SCALES)));
     }
 }
 
-/** A bit for each group of the sub-block whose point in trial t is no entry. */
-export function offGrid(lattice: usize, t: usize): u32 {
+/** A bit for each group of a sub-block whose point in trial t is no entry. */
+export function offGrid(lattice: usize, sub: usize, t: usize): u32 {
   let groups: u32 = 0;
   for (let g: u32 = 0; g < 8; g++) {
-    const point = <usize>load<u16>(<usize>g * ROUNDED_BYTES + (t << 1), ROUNDED);
+    const point = <usize>load<u16>((8 * sub + <usize>g) * ROUNDED_BYTES + (t << 1), ROUNDED);
     groups |= (~load<u32>(lattice + (point << 2), POINTS) >>> 31) << g;
   }
   return groups;
 }
 
+/** Offset of a trial in INVERSES, HALVES and SCALES of the sub-block that has group g. */
+// @ts-ignore: decorator
+@inline
+function trialAt(g: usize, t: usize): usize {
+  return (g >> 3) * TRIALS_BYTES + (t << 2);
+}
+
+/** From this trial on to the next with an entry. */
 // @ts-ignore: decorator
 @inline
 function choose(g: usize, t: usize, entry: u32): void {
-  store<u16>(g * CHOSEN_BYTES + (t << 1), <u16>entry, CHOSEN);
+  store<u16>(t * WINNERS_BYTES + (g << 1), <u16>(entry | WRITTEN), WINNERS);
+  const p = g >> 3 << 2;
+  store<u32>(p, load<u32>(p, MARKS) | (1 << <u32>t), MARKS);
 }
 
-/** For all trials from this one on; those behind a run are chosen for later. */
-// @ts-ignore: decorator
-@inline
-function chooseFrom(g: usize, t: usize, entry: u32, trials: usize): void {
-  const entries = i16x8.splat(<i16>entry);
-  const p = g * CHOSEN_BYTES + (t << 1);
-  v128.store(p, entries, CHOSEN);
-  v128.store(p, entries, CHOSEN + 16);
-  v128.store(p, entries, CHOSEN + 32);
-  if (trials > 24) v128.store(p, entries, CHOSEN + 48);
-}
-
-/** Points and winners of all trials of a regular sub-block. */
-export function searchTrials(lattice: usize, at: usize, largest: f32, trials: usize): void {
-  roundTrials(at, trials);
-  listRuns(lattice, trials);
-  findEnds(lattice, at, measureGroups(at, largest, trials));
+/** Points and winners of all trials of two regular sub-blocks from offset `at` on, or of one of them. */
+export function searchTrials(lattice: usize, at: usize, firstSub: usize, endSub: usize, trials: usize): void {
+  for (let sub = firstSub; sub < endSub; sub++) roundTrials(at, sub, trials);
+  listRuns(lattice, firstSub, endSub, trials);
+  let touching: u32 = 0;
+  for (let sub = firstSub; sub < endSub; sub++) touching |= measureGroups(at, sub, trials);
+  findEnds(lattice, at, touching);
   findMiddles();
+  let middles: u64 = 0;
   for (let run = RUNS; run < runsEnd; run += RUN_BYTES) {
-    const g = <usize>load<u8>(run, GROUP);
     if (load<u32>(run, EACH)) {
       searchEach(lattice, at, run);
       continue;
     }
-    chooseFrom(g, load<u8>(run, FIRST), load<u16>(run, ENTRY_A), trials);
-    chooseFrom(g, load<u8>(run, MIDDLE), load<u16>(run, ENTRY_B), trials);
+    const g = <usize>load<u8>(run, GROUP);
+    const to = g << 1;
+    const middle = <usize>load<u8>(run, MIDDLE);
+    store<u16>(to + <usize>load<u8>(run, FIRST) * WINNERS_BYTES, load<u16>(run, ENTRY_A) | <u16>WRITTEN, WINNERS);
+    store<u16>(to + middle * WINNERS_BYTES, load<u16>(run, ENTRY_B) | <u16>WRITTEN, WINNERS);
+    middles |= (<u64>1) << (middle + ((g & 8) << 2));
   }
+  store<u64>(0, load<u64>(0, MARKS) | middles, MARKS);
   for (let k: usize = 0; k < thresholdCount; k++) searchEnds(lattice, at, RUNS + load<u16>(k << 1, THRESHOLDS));
 }
 
 /** Rounds eight groups in all trials. */
-function roundTrials(at: usize, trials: usize): void {
+function roundTrials(at: usize, sub: usize, trials: usize): void {
   const half = v128.load(0, HALF);
   const magic = v128.load(0, MAGIC);
   const seven = v128.load(0, SEVEN);
   const pairs = v128.load(0, PAIR_MASK);
   for (let t: usize = 0; t < trials; t += 4) {
-    const h0 = v128.load32_splat(t << 2, HALVES);
-    const h1 = v128.load32_splat(t << 2, HALVES + 4);
-    const h2 = v128.load32_splat(t << 2, HALVES + 8);
-    const h3 = v128.load32_splat(t << 2, HALVES + 12);
-    let to = ROUNDED + (t << 1);
-    for (let p = at; p < at + 128; p += 16, to += ROUNDED_BYTES) {
+    const halves = sub * TRIALS_BYTES + (t << 2);
+    const h0 = v128.load32_splat(halves, HALVES);
+    const h1 = v128.load32_splat(halves, HALVES + 4);
+    const h2 = v128.load32_splat(halves, HALVES + 8);
+    const h3 = v128.load32_splat(halves, HALVES + 12);
+    let to = ROUNDED + 8 * sub * ROUNDED_BYTES + (t << 1);
+    const first = at + (sub << 7);
+    for (let p = first; p < first + 128; p += 16, to += ROUNDED_BYTES) {
       const x = v128.load(p, X);
       const a = i16x8.narrow_i32x4_s(rounded(x, h0, half, magic), rounded(x, h1, half, magic));
       const b = i16x8.narrow_i32x4_s(rounded(x, h2, half, magic), rounded(x, h3, half, magic));
@@ -166,13 +180,18 @@ function changes(g: usize, trials: usize): u32 {
 }
 
 /** Lists all runs, and by the number of candidates, those whose points are not on the grid. */
-function listRuns(lattice: usize, trials: usize): void {
+function listRuns(lattice: usize, firstSub: usize, endSub: usize, trials: usize): void {
   let run = RUNS;
   let few: usize = 0;
   let many: usize = 0;
-  for (let pair: usize = 0; pair < 4; pair++) {
+  const all: u64 = ((1 << <u32>trials) - 1) * 0x100000001;
+  store<u64>(0, 0, MARKS);
+  for (let pair = 4 * firstSub; pair < 4 * endSub; pair++) {
     // Bits of two groups. What follows the last trial of a group is no run: it is written, but not counted.
     let left = <u64>changes(2 * pair, trials) | (<u64>changes(2 * pair + 1, trials) << 32);
+    store<u64>(pair << 3, left, CHANGES);
+    const marks = left & all;
+    store<u32>(pair >> 2 << 2, load<u32>(pair >> 2 << 2, MARKS) | <u32>marks | <u32>(marks >>> 32), MARKS);
     while (left) {
       const bit = <usize>ctz(left);
       left &= left - 1;
@@ -181,7 +200,7 @@ function listRuns(lattice: usize, trials: usize): void {
       const rounded = <usize>load<u16>(2 * pair * ROUNDED_BYTES + (bit << 1), ROUNDED);
       const point = load<u32>(lattice + (rounded << 2), POINTS);
       store<u32>(run, point, POINT);
-      store<u32>(run, <u32>((2 * pair + (bit >> 5)) | (first << 8) | (last << 16) | (last << 24)), GROUP);
+      store<u32>(run, <u32>((2 * pair + (bit >> 5)) | (first << 8) | (last << 16) | (first << 24)), GROUP);
       store<u64>(run, (point & 0xffff) * 0x10001, ENTRY_A); // and EACH = 0
       store<u16>(few << 1, <u16>(run - RUNS), FEW);
       store<u16>(many << 1, <u16>(run - RUNS), MANY);
@@ -206,12 +225,13 @@ function listRuns(lattice: usize, trials: usize): void {
  * trials the product is below 93, and its rounding errors are below 5e-5: if it is not within TOUCH of an integer,
  * x / 2 scale is not within (TOUCH − 5e-5) / 93 of k, and SLACK is less than that.
  */
-function measureGroups(at: usize, largest: f32, trials: usize): u32 {
-  const scale = load<f32>(0, SCALES);
-  const inverse = load<f32>(trials << 2, INVERSES - 4);
-  const ten = f32x4.splat(10 * largest);
+function measureGroups(at: usize, sub: usize, trials: usize): u32 {
+  const scale = load<f32>(sub * TRIALS_BYTES, SCALES);
+  const inverse = load<f32>(sub * TRIALS_BYTES + (trials << 2), INVERSES - 4);
+  const ten = f32x4.splat(10 * load<f32>(sub << 2, LARGEST));
   let touching: u32 = 0;
-  for (let g: u32 = 0; g < 8; g++) {
+  const first = 8 * <u32>sub;
+  for (let g = first; g < first + 8; g++) {
     const p = at + (<usize>g << 4);
     const x = v128.load(p, X);
     const w = v128.load(p, ROOT);
@@ -255,10 +275,10 @@ function findEnds(lattice: usize, at: usize, touching: u32): void {
     const point = load<u32>(run, POINT);
     const g = <usize>load<u8>(run, GROUP);
     const list = winners(lattice, point);
-    makeLines(list, at + (g << 4), TWICE + (g << 4), lines, true);
-    const bits = closestOfFour(lines, winnerCount(point), g, load<u8>(run, FIRST), load<u8>(run, LAST));
     store<u32>(run, <u32>lines, LINES);
-    settleEnds(run, list, (touching >>> <u32>g) & 1, bits & 15, bits >>> 4);
+    const bits = endsOfFour(list, at, lines, g, load<u8>(run, FIRST), load<u8>(run, LAST));
+    const close = bits & (0x11 * ((1 << winnerCount(point)) - 1));
+    settleEnds(run, list, (touching >>> <u32>g) & 1, close & 15, close >>> 4, true);
   }
   for (let k: usize = 0; k < manyCount; k++) {
     const run = RUNS + <usize>load<u16>(k << 1, MANY);
@@ -268,25 +288,29 @@ function findEnds(lattice: usize, at: usize, touching: u32): void {
     store<u32>(run, <u32>lines, LINES);
     const first = lines;
     const end = list + listBytes(winnerCount(point));
-    for (let p = list; p < end; p += LIST_BLOCK, lines += 64)
-      makeLines(p, at + (g << 4), TWICE + (g << 4), lines, false);
+    for (let p = list; p < end; p += LIST_BLOCK, lines += 64) makeLines(p, at, lines, g);
     const close = closest(first, winnerCount(point), g, load<u8>(run, FIRST), load<u8>(run, LAST));
-    settleEnds(run, list, (touching >>> <u32>g) & 1, <u32>close, <u32>(close >>> 32));
+    settleEnds(run, list, (touching >>> <u32>g) & 1, <u32>close, <u32>(close >>> 32), false);
   }
 }
 
-/** Notes what wins, and what is to be done about it. `a`, `b`: a bit for each candidate that may win at either end. */
+/**
+ * Notes what wins, and what is to be done about it.
+ * @param a a bit for each candidate that may win in the first trial, b in the last
+ * @param four whether the list has four candidates at most
+ */
 // @ts-ignore: decorator
 @inline
-function settleEnds(run: usize, list: usize, touches: u32, a: u32, b: u32): void {
+function settleEnds(run: usize, list: usize, touches: u32, a: u32, b: u32, four: bool): void {
   store<u32>(run, a, CLOSE_A);
   store<u32>(run, b, CLOSE_B);
-  store<u16>(run, <u16>entryAt(list, ctz(a) & 31), ENTRY_A);
-  store<u16>(run, <u16>entryAt(list, ctz(b) & 31), ENTRY_B);
+  store<u16>(run, <u16>(four ? entryOfFour(list, ctz(a) & 3) : entryAt(list, ctz(a) & 31)), ENTRY_A);
+  store<u16>(run, <u16>(four ? entryOfFour(list, ctz(b) & 3) : entryAt(list, ctz(b) & 31)), ENTRY_B);
   const doubtful = <usize>(((a & (a - 1)) | (b & (b - 1))) != 0);
   store<u32>(run, <u32>doubtful, EACH);
   const first = <usize>load<u8>(run, FIRST);
   const last = <usize>load<u8>(run, LAST);
+  store<u8>(run, <u8>(a == b ? first : last), MIDDLE);
   store<u16>(crossingCount << 1, <u16>(run - RUNS), CROSSINGS);
   crossingCount += (doubtful ^ 1) & <usize>(a != b) & <usize>(last > first + 1);
   const point = load<u32>(run, POINT);
@@ -298,12 +322,13 @@ function settleEnds(run: usize, list: usize, touches: u32, a: u32, b: u32): void
 function findMiddles(): void {
   for (let k: usize = 0; k < crossingCount; k++) {
     const run = RUNS + <usize>load<u16>(k << 1, CROSSINGS);
+    const g = <usize>load<u8>(run, GROUP);
     const lines = <usize>load<u32>(run, LINES);
     const expected = load<u64>(run, CLOSE_A);
-    const crossing = crossingOf(lines, ctz(<u32>expected), ctz(<u32>(expected >>> 32)));
+    const crossing = crossingOf(lines, g, ctz(<u32>expected), ctz(<u32>(expected >>> 32)));
     const middle = max(<i32>load<u8>(run, FIRST) + 1, min(<i32>load<u8>(run, LAST), crossing));
     store<u8>(run, <u8>middle, MIDDLE);
-    const found = closest(lines, winnerCount(load<u32>(run, POINT)), load<u8>(run, GROUP), middle - 1, middle);
+    const found = closest(lines, winnerCount(load<u32>(run, POINT)), g, middle - 1, middle);
     store<u32>(run, <u32>(found != expected), EACH);
   }
 }
@@ -323,18 +348,18 @@ function searchPart(lattice: usize, at: usize, run: usize, first: usize, a: u32,
   const count = winnerCount(point);
   const lines = <usize>load<u32>(run, LINES);
   for (; !isOne(a); a = <u32>closest(lines, count, g, first, first)) {
-    choose(g, first, nearest(list, count, at + (g << 4), load<f32>(first << 2, SCALES)) | UNSURE);
+    choose(g, first, nearest(list, count, at + (g << 4), load<f32>(trialAt(g, first), SCALES)) | UNSURE);
     if (first == last) return;
     first++;
   }
   if (!isOne(b)) {
     searchPart(lattice, at, run, first, a, last - 1, <u32>closest(lines, count, g, last - 1, last - 1));
-    choose(g, last, nearest(list, count, at + (g << 4), load<f32>(last << 2, SCALES)) | UNSURE);
+    choose(g, last, nearest(list, count, at + (g << 4), load<f32>(trialAt(g, last), SCALES)) | UNSURE);
   } else if (a == b || last <= first + 1) {
-    chooseFrom(g, first, entryAt(list, ctz(a)), 32);
-    chooseFrom(g, last, entryAt(list, ctz(b)), 32);
+    choose(g, first, entryAt(list, ctz(a)));
+    choose(g, a == b ? first : last, entryAt(list, ctz(b)));
   } else {
-    const middle = <usize>max(<i32>first + 1, min(<i32>last, crossingOf(lines, ctz(a), ctz(b))));
+    const middle = <usize>max(<i32>first + 1, min(<i32>last, crossingOf(lines, g, ctz(a), ctz(b))));
     const close = closest(lines, count, g, middle - 1, middle);
     searchPart(lattice, at, run, first, a, middle - 1, <u32>close);
     searchPart(lattice, at, run, middle, <u32>(close >>> 32), last, b);
@@ -354,81 +379,96 @@ function searchEnds(lattice: usize, at: usize, run: usize): void {
   const group = at + (g << 4);
   for (let end = FIRST; end <= LAST; end++) {
     const t = <usize>load<u8>(run + end);
-    if (!atThreshold(group, load<f32>(t << 2, HALVES))) continue;
-    const entry = nearest(candidates(lattice, point), candidateCount(point), group, load<f32>(t << 2, SCALES));
+    const trial = trialAt(g, t);
+    if (!atThreshold(group, load<f32>(trial, HALVES))) continue;
+    const entry = nearest(candidates(lattice, point), candidateCount(point), group, load<f32>(trial, SCALES));
+    const to = t * WINNERS_BYTES + (g << 1);
+    // What was chosen from here on holds from the next trial on.
+    const goesOn = t < <usize>load<u8>(run, LAST) && !load<u16>(to, WINNERS + WINNERS_BYTES);
+    if (goesOn) choose(g, t + 1, load<u16>(to, WINNERS));
     choose(g, t, entry | UNSURE);
   }
 }
 
-/** A and B of the candidates of a list block; if there are four at most, twice. `twice`: address of 2 w x. */
+/**
+ * Stores A and B of the first four candidates of a list, twice. Returns bits as `closest` does of those close in trial t,
+ * and from bit 4 up, in trial u.
+ */
 // @ts-ignore: decorator
 @inline
-function makeLines(block: usize, at: usize, twice: usize, to: usize, four: bool): void {
-  let q = v128.load(block);
-  let w = v128.load32_splat(at, ROOT);
-  let wx = v128.load32_splat(twice);
-  let l = low(q);
-  let a = f32x4.mul(w, f32x4.mul(l, l));
-  let b = f32x4.mul(wx, l);
-  let h = l;
-  let c = a;
-  let d = b;
-  if (!four) {
-    h = high(q);
-    c = f32x4.mul(w, f32x4.mul(h, h));
-    d = f32x4.mul(wx, h);
-  }
-  q = v128.load(block, 16);
-  w = v128.load32_splat(at, ROOT + 4);
-  wx = v128.load32_splat(twice, 4);
-  l = low(q);
-  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
-  b = f32x4.add(b, f32x4.mul(wx, l));
-  if (!four) {
-    h = high(q);
-    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
-    d = f32x4.add(d, f32x4.mul(wx, h));
-  }
-  q = v128.load(block, 32);
-  w = v128.load32_splat(at, ROOT + 8);
-  wx = v128.load32_splat(twice, 8);
-  l = low(q);
-  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
-  b = f32x4.add(b, f32x4.mul(wx, l));
-  if (!four) {
-    h = high(q);
-    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
-    d = f32x4.add(d, f32x4.mul(wx, h));
-  }
-  q = v128.load(block, 48);
-  w = v128.load32_splat(at, ROOT + 12);
-  wx = v128.load32_splat(twice, 12);
-  l = low(q);
-  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
-  b = f32x4.add(b, f32x4.mul(wx, l));
-  if (!four) {
-    h = high(q);
-    c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
-    d = f32x4.add(d, f32x4.mul(wx, h));
-  }
-  v128.store(to, a);
-  v128.store(to, four ? a : c, 16);
-  v128.store(to, b, 32);
-  v128.store(to, four ? b : d, 48);
+function endsOfFour(list: usize, at: usize, lines: usize, g: usize, t: usize, u: usize): u32 {
+  const p = g << 4;
+  const x = at + p;
+  let q = low(v128.load(list));
+  let a = f32x4.mul(v128.load32_splat(x, ROOT), f32x4.mul(q, q));
+  let b = f32x4.mul(v128.load32_splat(p, TWICE), q);
+  q = low(v128.load(list, 16));
+  a = f32x4.add(a, f32x4.mul(v128.load32_splat(x, ROOT + 4), f32x4.mul(q, q)));
+  b = f32x4.add(b, f32x4.mul(v128.load32_splat(p, TWICE + 4), q));
+  q = low(v128.load(list, 32));
+  a = f32x4.add(a, f32x4.mul(v128.load32_splat(x, ROOT + 8), f32x4.mul(q, q)));
+  b = f32x4.add(b, f32x4.mul(v128.load32_splat(p, TWICE + 8), q));
+  q = low(v128.load(list, 48));
+  a = f32x4.add(a, f32x4.mul(v128.load32_splat(x, ROOT + 12), f32x4.mul(q, q)));
+  b = f32x4.add(b, f32x4.mul(v128.load32_splat(p, TWICE + 12), q));
+  v128.store(lines, a);
+  v128.store(lines, a, 16);
+  v128.store(lines, b, 32);
+  v128.store(lines, b, 48);
+  const s = f32x4.sub(f32x4.mul(v128.load32_splat(trialAt(g, t), SCALES), a), b);
+  const r = f32x4.sub(f32x4.mul(v128.load32_splat(trialAt(g, u), SCALES), a), b);
+  const limits = f32x4.add(leastOfBoth(s, r), v128.load32_splat(g << 2, DOUBTS));
+  const closeS = f32x4.le(s, v128.shuffle<f32>(limits, limits, 0, 0, 0, 0));
+  const closeR = f32x4.le(r, v128.shuffle<f32>(limits, limits, 2, 2, 2, 2));
+  return i16x8.bitmask(i16x8.narrow_i32x4_s(closeS, closeR));
 }
 
-/** As `closest`, for four candidates at most: bits of t, and those of u from bit 4 up. */
+/** Stores A and B of the eight candidates of a list block. */
 // @ts-ignore: decorator
 @inline
-function closestOfFour(lines: usize, count: u32, g: usize, t: usize, u: usize): u32 {
-  const s = v128.load32_splat(t << 2, SCALES);
-  const r = v128.load32_splat(u << 2, SCALES);
-  const a = score(s, lines);
-  const b = score(r, lines);
-  const limits = f32x4.add(leastOfBoth(a, b), v128.load32_splat(g << 2, DOUBTS));
-  const closeA = f32x4.le(a, v128.shuffle<f32>(limits, limits, 0, 0, 0, 0));
-  const closeB = f32x4.le(b, v128.shuffle<f32>(limits, limits, 2, 2, 2, 2));
-  return i16x8.bitmask(i16x8.narrow_i32x4_s(closeA, closeB)) & (0x11 * ((1 << count) - 1));
+function makeLines(block: usize, at: usize, to: usize, g: usize): void {
+  const p = g << 4;
+  const x = at + p;
+  let q = v128.load(block);
+  let l = low(q);
+  let h = high(q);
+  let w = v128.load32_splat(x, ROOT);
+  let wx = v128.load32_splat(p, TWICE);
+  let a = f32x4.mul(w, f32x4.mul(l, l));
+  let b = f32x4.mul(wx, l);
+  let c = f32x4.mul(w, f32x4.mul(h, h));
+  let d = f32x4.mul(wx, h);
+  q = v128.load(block, 16);
+  l = low(q);
+  h = high(q);
+  w = v128.load32_splat(x, ROOT + 4);
+  wx = v128.load32_splat(p, TWICE + 4);
+  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+  b = f32x4.add(b, f32x4.mul(wx, l));
+  c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+  d = f32x4.add(d, f32x4.mul(wx, h));
+  q = v128.load(block, 32);
+  l = low(q);
+  h = high(q);
+  w = v128.load32_splat(x, ROOT + 8);
+  wx = v128.load32_splat(p, TWICE + 8);
+  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+  b = f32x4.add(b, f32x4.mul(wx, l));
+  c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+  d = f32x4.add(d, f32x4.mul(wx, h));
+  q = v128.load(block, 48);
+  l = low(q);
+  h = high(q);
+  w = v128.load32_splat(x, ROOT + 12);
+  wx = v128.load32_splat(p, TWICE + 12);
+  a = f32x4.add(a, f32x4.mul(w, f32x4.mul(l, l)));
+  b = f32x4.add(b, f32x4.mul(wx, l));
+  c = f32x4.add(c, f32x4.mul(w, f32x4.mul(h, h)));
+  d = f32x4.add(d, f32x4.mul(wx, h));
+  v128.store(to, a);
+  v128.store(to, c, 16);
+  v128.store(to, b, 32);
+  v128.store(to, d, 48);
 }
 
 /**
@@ -438,8 +478,8 @@ function closestOfFour(lines: usize, count: u32, g: usize, t: usize, u: usize): 
 // @ts-ignore: decorator
 @inline
 function closest(lines: usize, count: u32, g: usize, t: usize, u: usize): u64 {
-  const s = v128.load32_splat(t << 2, SCALES);
-  const r = v128.load32_splat(u << 2, SCALES);
+  const s = v128.load32_splat(trialAt(g, t), SCALES);
+  const r = v128.load32_splat(trialAt(g, u), SCALES);
   const doubt = v128.load32_splat(g << 2, DOUBTS);
   if (count > 8) return closestOfMany(lines, count, s, r, doubt);
   const s0 = score(s, lines);
@@ -499,11 +539,11 @@ function closeBits(s0: v128, s1: v128, r0: v128, r1: v128, limits: v128): u32 {
 /** About the first trial in which candidate b is nearer than a. */
 // @ts-ignore: decorator
 @inline
-function crossingOf(lines: usize, a: u32, b: u32): i32 {
+function crossingOf(lines: usize, g: usize, a: u32, b: u32): i32 {
   const p = lines + (<usize>(a & 24) << 3) + (<usize>(a & 7) << 2);
   const q = lines + (<usize>(b & 24) << 3) + (<usize>(b & 7) << 2);
   const inverse = (load<f32>(p) - load<f32>(q)) / (load<f32>(p, 32) - load<f32>(q, 32));
-  const trial = (inverse - load<f32>(0, INVERSES)) * load<f32>(0, PER_INVERSE);
+  const trial = (inverse - load<f32>(trialAt(g, 0), INVERSES)) * load<f32>(g >> 3 << 2, PER_INVERSE);
   // Not a plain conversion, which traps on what is no integer of 32 bits.
   return i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.splat(max<f32>(-1, min<f32>(32, trial)))), 0) + 1;
 }
@@ -511,25 +551,35 @@ function crossingOf(lines: usize, a: u32, b: u32): i32 {
 /**
  * Entries of these groups of regular sub-block j under a scale of its own, as far as the trials tell: a group that
  * rounds to the same point in the next trials on both sides, and surely goes to the same entry, does so in between.
- * Returns a bit for each group settled.
+ * Call it while STATES are of that sub-block. Returns a bit for each group settled.
  */
 export function settleBetween(scale: f32, trials: usize, j: usize, groups: u32): u32 {
+  const sub = j & 1;
+  const from = sub * TRIALS_BYTES;
   const inverse = <f32>1 / scale;
-  const trial = (inverse - load<f32>(0, INVERSES)) * load<f32>(0, PER_INVERSE);
+  const trial = (inverse - load<f32>(from, INVERSES)) * load<f32>(sub << 2, PER_INVERSE);
   const t = <usize>max(0, min(<i32>trials - 2, i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.splat(trial)), 0)));
-  const p = t << 2;
+  const p = from + (t << 2);
   if (!(inverse >= load<f32>(p, INVERSES) && inverse <= load<f32>(p, INVERSES + 4))) return 0;
   if (!(scale <= load<f32>(p, SCALES) && scale >= load<f32>(p, SCALES + 4))) return 0;
-  let settled: u32 = 0;
-  for (let g: u32 = 0; g < 8; g++) {
-    const points = load<u32>(ROUNDED_BYTES * <usize>g + (t << 1), ROUNDED);
-    const chosen = load<u32>(CHOSEN_BYTES * <usize>g + (t << 1), CHOSEN);
-    const samePoint = <u32>(points >>> 16 == (points & 0xffff));
-    const sameEntry = <u32>(chosen >>> 16 == (chosen & 0xffff)) & <u32>((chosen & UNSURE) == 0);
-    const settles = (groups >>> g) & samePoint & sameEntry;
-    const to = (j << 4) + (<usize>g << 1);
-    store<u16>(to, settles ? <u16>chosen : load<u16>(to, ENTRIES), ENTRIES);
-    settled |= settles << g;
-  }
-  return settled;
+  const bit = i32x4.splat(2 << <u32>t);
+  const changed = i16x8.narrow_i32x4_s(
+    i32x4.eq(v128.and(v128.load(sub << 5, CHANGES), bit), bit),
+    i32x4.eq(v128.and(v128.load(sub << 5, CHANGES + 16), bit), bit),
+  );
+  const chosen = stateAt(sub, t);
+  const same = v128.and(i16x8.eq(chosen, stateAt(sub, t + 1)), i16x8.ge_s(chosen, i16x8.splat(0)));
+  const numbers = i16x8(1, 2, 4, 8, 16, 32, 64, 128);
+  const wanted = i16x8.eq(v128.and(i16x8.splat(<i16>groups), numbers), numbers);
+  const settled = v128.andnot(v128.and(same, wanted), changed);
+  const entries = v128.and(chosen, v128.load(0, ENTRY_MASK));
+  v128.store(j << 4, v128.bitselect(entries, v128.load(j << 4, ENTRIES), settled), ENTRIES);
+  return i16x8.bitmask(settled);
+}
+
+/** What groups go to in a trial. */
+// @ts-ignore: decorator
+@inline
+function stateAt(sub: usize, t: usize): v128 {
+  return v128.load(<usize>popcnt(load<u32>(sub << 2, MARKS) & ((2 << <u32>t) - 1)) << 4, STATES - 16);
 }

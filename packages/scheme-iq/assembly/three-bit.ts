@@ -10,12 +10,12 @@
 import { nearestInt } from "@fewbit/assembly";
 import { ROWS } from "./three-bit-lattice";
 import {
-  CHOSEN, CHOSEN_BYTES, DISTINCT, EMPTY, ENTRIES, ENTRY_MASK, FIRSTS, HALF, HALVES, INVERSES, MAGIC, NUMERATORS,
-  PAIR_MASK, PER_INVERSE, REFUSED, ROOT, SCALES, SEVEN, SIGNS, SUB_SCALES, SUMS_QQ, SUMS_QX, VARIANCES, W,
-  WINNERS, WX, X,
+  DISTINCT, EMPTY, ENTRIES, ENTRY_MASK, FIRSTS, HALF, HALVES, INVERSES, LARGEST, MAGIC, MARKS, NUMERATORS, PAIR_MASK,
+  PER_INVERSE, REFUSED, ROOT, SCALES, SEVEN, SIGNS, SPANS, STATES, SUB_SCALES, SUMS_QQ, SUMS_QX, TRIALS_BYTES,
+  VARIANCES, W, WINNERS, WINNERS_BYTES, WX, X,
 } from "./three-bit-scratch";
 import { searchOnce, searchOncePlainly } from "./three-bit-nearest";
-import { UNSURE, offGrid, searchPlainly, searchTrials, settleBetween } from "./three-bit-runs";
+import { offGrid, searchPlainly, searchTrials, settleBetween } from "./three-bit-runs";
 
 /** `steps`: how far the trials reach to either side. */
 export function makeThreeBitConstants(steps: i32): void {
@@ -23,7 +23,8 @@ export function makeThreeBitConstants(steps: i32): void {
   v128.store(0, f32x4.splat(12582912.0), MAGIC);
   v128.store(0, i8x16.splat(7), SEVEN);
   v128.store(0, i32x4.splat(0x003f003f), PAIR_MASK);
-  v128.store(0, i16x8.splat(<i16>~UNSURE), ENTRY_MASK);
+  v128.store(0, i16x8.splat(511), ENTRY_MASK);
+  memory.fill(WINNERS, 0, 32 * WINNERS_BYTES);
   for (let t: i32 = 0; t < 32; t++)
     store<f32>(<usize>t << 2, <f32>15 + <f32>(min(t, 2 * steps) - steps) * <f32>0.2, NUMERATORS);
 }
@@ -153,31 +154,52 @@ export function signMask(signs: u32): v128 {
 }
 
 /**
- * Finds scale and entries of sub-block j of the super-block in X and W.
+ * Finds scales and entries of the super-block in X and W, of two sub-blocks at a time: each step of the search has more
+ * to do at once then.
  * @param floor a sub-block whose largest element is below is empty
  * @param all once a group is not on the grid, all groups are searched again; otherwise, only those that are not
  */
-export function fitSubBlock(lattice: usize, j: usize, trials: usize, floor: f32, all: bool): void {
+export function fitSubBlocks(lattice: usize, trials: usize, floor: f32, all: bool): void {
+  for (let j: usize = 0; j < 8; j += 2) {
+    measureSubBlock(j, trials, floor);
+    measureSubBlock(j + 1, trials, floor);
+    const firstSub = <usize>!(load<f32>(0, SPANS) > 0);
+    const endSub: usize = load<f32>(4, SPANS) > 0 ? 2 : 1;
+    if (firstSub < endSub) searchTrials(lattice, j << 7, firstSub, endSub, trials);
+    fitSubBlock(lattice, j, trials, all);
+    fitSubBlock(lattice, j + 1, trials, all);
+  }
+}
+
+/** Notes SPANS and LARGEST, and trial scales unless the sub-block is empty. */
+function measureSubBlock(j: usize, trials: usize, floor: f32): void {
   const at = j << 7;
+  const sub = j & 1;
   const largest = maximum(at);
   const empty = largest < floor;
   store<u8>(j, <u8>empty, EMPTY);
-  if (empty) {
+  store<f32>(sub << 2, largest, LARGEST);
+  store<f32>(sub << 2, empty ? -1 : regularSpan(at, largest), SPANS);
+  if (!empty) makeScales(sub, largest, trials);
+}
+
+function fitSubBlock(lattice: usize, j: usize, trials: usize, all: bool): void {
+  const at = j << 7;
+  const sub = j & 1;
+  const span = load<f32>(sub << 2, SPANS);
+  if (span < 0) {
     store<f32>(j << 2, 0, SUB_SCALES);
     v128.store(j << 4, i32x4.splat(0), ENTRIES);
     return;
   }
-  makeScales(largest, trials);
-  const span = regularSpan(at, largest);
-  if (span > 0) searchTrials(lattice, at, largest, trials);
-  else searchPlainly(lattice, at, trials);
-  const best = bestChoice(lattice, at, trials);
-  let scale = largest / <f32>15;
+  if (span == 0) searchPlainly(lattice, at, sub, trials);
+  const best = bestChoice(lattice, at, sub, trials);
+  let scale = load<f32>(sub << 2, LARGEST) / <f32>15;
   let off: u32 = all ? 255 : 0;
   let entries = i32x4.splat(0);
   if (best >= 0) {
     scale = load<f32>(best << 2, SUMS_QX) / load<f32>(best << 2, SUMS_QQ);
-    off = offGrid(lattice, trialOf(best));
+    off = offGrid(lattice, sub, trialOf(best));
     entries = v128.load(best << 4, DISTINCT);
   }
   v128.store(j << 4, entries, ENTRIES);
@@ -227,15 +249,16 @@ function regularSpan(at: usize, largest: f32): f32 {
 /** The last trial repeats up to a multiple of four. */
 // @ts-ignore: decorator
 @inline
-function makeScales(largest: f32, trials: usize): void {
+function makeScales(sub: usize, largest: f32, trials: usize): void {
   const max = f32x4.splat(largest);
+  const to = sub * TRIALS_BYTES;
   for (let p: usize = 0; p < trials << 2; p += 16) {
     const inverse = f32x4.div(v128.load(p, NUMERATORS), max);
-    v128.store(p, inverse, INVERSES);
-    v128.store(p, f32x4.mul(f32x4.splat(0.5), inverse), HALVES);
-    v128.store(p, f32x4.div(f32x4.splat(1), inverse), SCALES);
+    v128.store(to + p, inverse, INVERSES);
+    v128.store(to + p, f32x4.mul(f32x4.splat(0.5), inverse), HALVES);
+    v128.store(to + p, f32x4.div(f32x4.splat(1), inverse), SCALES);
   }
-  store<f32>(0, <f32>1 / (load<f32>(0, INVERSES + 4) - load<f32>(0, INVERSES)), PER_INVERSE);
+  store<f32>(sub << 2, <f32>1 / (load<f32>(to, INVERSES + 4) - load<f32>(to, INVERSES)), PER_INVERSE);
 }
 
 /**
@@ -244,9 +267,8 @@ function makeScales(largest: f32, trials: usize): void {
  * llama.cpp accepts a trial if (Σ w x q)² > best · Σ w q q, and then sets best = scale · Σ w x q. Trials that lead to
  * the same entries follow each other and have the same sums.
  */
-function bestChoice(lattice: usize, at: usize, trials: usize): i32 {
-  turn(trials);
-  const count = listDistinct(trials);
+function bestChoice(lattice: usize, at: usize, sub: usize, trials: usize): i32 {
+  const count = listDistinct(sub, trials);
   for (let d: usize = 0; d < count; d += 4) sumFour(lattice + ROWS, at, d);
   let found = -1;
   let best: f32 = 0;
@@ -260,58 +282,22 @@ function bestChoice(lattice: usize, at: usize, trials: usize): i32 {
   return found;
 }
 
-/** From entries of one group in all trials, CHOSEN, to entries of all groups in one trial, WINNERS. */
-function turn(trials: usize): void {
-  for (let t: usize = 0; t < trials; t += 8) {
-    const p = t << 1;
-    const a = v128.load(p, CHOSEN);
-    const b = v128.load(p, CHOSEN + CHOSEN_BYTES);
-    const c = v128.load(p, CHOSEN + 2 * CHOSEN_BYTES);
-    const d = v128.load(p, CHOSEN + 3 * CHOSEN_BYTES);
-    const e = v128.load(p, CHOSEN + 4 * CHOSEN_BYTES);
-    const f = v128.load(p, CHOSEN + 5 * CHOSEN_BYTES);
-    const g = v128.load(p, CHOSEN + 6 * CHOSEN_BYTES);
-    const h = v128.load(p, CHOSEN + 7 * CHOSEN_BYTES);
-    turnHalf(
-      t << 4,
-      v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11),
-      v128.shuffle<i16>(c, d, 0, 8, 1, 9, 2, 10, 3, 11),
-      v128.shuffle<i16>(e, f, 0, 8, 1, 9, 2, 10, 3, 11),
-      v128.shuffle<i16>(g, h, 0, 8, 1, 9, 2, 10, 3, 11),
-    );
-    turnHalf(
-      (t << 4) + 64,
-      v128.shuffle<i16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15),
-      v128.shuffle<i16>(c, d, 4, 12, 5, 13, 6, 14, 7, 15),
-      v128.shuffle<i16>(e, f, 4, 12, 5, 13, 6, 14, 7, 15),
-      v128.shuffle<i16>(g, h, 4, 12, 5, 13, 6, 14, 7, 15),
-    );
-  }
-}
-
-/** Four trials from pairs of groups. */
-// @ts-ignore: decorator
-@inline
-function turnHalf(to: usize, ab: v128, cd: v128, ef: v128, gh: v128): void {
-  const a = v128.shuffle<i32>(ab, cd, 0, 4, 1, 5);
-  const b = v128.shuffle<i32>(ef, gh, 0, 4, 1, 5);
-  const c = v128.shuffle<i32>(ab, cd, 2, 6, 3, 7);
-  const d = v128.shuffle<i32>(ef, gh, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<i64>(a, b, 0, 2), WINNERS);
-  v128.store(to, v128.shuffle<i64>(a, b, 1, 3), WINNERS + 16);
-  v128.store(to, v128.shuffle<i64>(c, d, 0, 2), WINNERS + 32);
-  v128.store(to, v128.shuffle<i64>(c, d, 1, 3), WINNERS + 48);
-}
-
-/** Returns how many there are; the last is repeated up to a multiple of four. */
-function listDistinct(trials: usize): usize {
+/** Returns how many there are; the last is repeated up to a multiple of four. Fills STATES and empties WINNERS. */
+function listDistinct(sub: usize, trials: usize): usize {
   const mask = v128.load(0, ENTRY_MASK);
-  let before = v128.and(v128.load(0, WINNERS), mask);
-  v128.store(0, before, DISTINCT);
-  store<u8>(0, 0, FIRSTS);
-  let count: usize = 1;
-  for (let t: usize = 1; t < trials; t++) {
-    const entries = v128.and(v128.load(t << 4, WINNERS), mask);
+  const zero = i32x4.splat(0);
+  let state = zero;
+  let before = i32x4.splat(-1);
+  let count: usize = 0;
+  let to = STATES;
+  for (let left = load<u32>(sub << 2, MARKS); left; left &= left - 1, to += 16) {
+    const t = <usize>ctz(left);
+    const row = t * WINNERS_BYTES + (sub << 4);
+    const written = v128.load(row, WINNERS);
+    v128.store(row, zero, WINNERS);
+    state = v128.bitselect(state, written, i16x8.eq(written, zero));
+    v128.store(to, state);
+    const entries = v128.and(state, mask);
     // Always written, counted if it differs: a branch would often be mispredicted.
     v128.store(count << 4, entries, DISTINCT);
     store<u8>(count, <u8>t, FIRSTS);
