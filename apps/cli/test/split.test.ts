@@ -52,6 +52,15 @@ const theirs: readonly (readonly [readonly string[], readonly string[]])[] = [
   ],
 ];
 
+test.each(["", "./", "..", "parts/"])("an output called %j has no name", async (name) => {
+  for (const dry of [[], ["--dry-run"]])
+    expect(await run("split", stories, "--split-max-tensors", "20", "-o", name, ...dry)).toMatchObject({
+      status: 2,
+      stderr: `error[E_USAGE] "${name}" is not the name of a file. Give the output a name, in a folder that is there.\n`,
+    });
+  expect(files()).toEqual([]);
+});
+
 test.each(theirs)(
   "split %j writes llama-gguf-split's bytes, and merge the model again",
   async (how, hashes) => {

@@ -1,6 +1,6 @@
 import { type BigIntStats, constants } from "node:fs";
 import { access, lstat, open, realpath, rename, stat, statfs } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { FewbitError } from "./error.js";
 import { ioError, nodeIo, versionOf } from "./files.js";
 import { createPartial, type PartialFile, removePartial, sealPartial } from "./partial-file.js";
@@ -148,9 +148,16 @@ async function refuseChanged(before: Fingerprint, cause?: unknown): Promise<void
 
 /**
  * Names of the output's files, from the name the user gave.
- * @throws `E_USAGE` for a format that cannot be split
+ * @throws `E_USAGE` for a format that cannot be split, or a name that is a folder's
  */
 export function outputNames(writer: FormatWriter, output: string, files: number): readonly string[] {
+  if (/[/\\]$/.test(output) || ["", ".", ".."].includes(basename(output)))
+    throw new FewbitError(
+      "E_USAGE",
+      `"${output}" is not the name of a file.`,
+      {},
+      "Give the output a name, in a folder that is there.",
+    );
   const names = files === 1 ? [output] : writer.fileNames?.(output, files);
   if (names === undefined)
     throw new FewbitError(
