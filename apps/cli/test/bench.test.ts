@@ -89,6 +89,15 @@ describe.skipIf(oracleFolder === undefined)("fewbit bench", () => {
     expect(about![0]).toMatch(/^llama\.cpp v0\.5\.0 .*on CPU: .*, 1 thread$/);
   });
 
+  test("says where layers were that no GPU could take", async () => {
+    const { status, stdout, stderr } = await bench("stories.gguf", ...SHORT, "--gpu-layers", "2", "--json");
+    expect(status).toBe(0);
+    const without = JSON.parse(stdout).devices.length === 1;
+    expect(stderr).toBe(
+      without ? "warning: the engine has no GPU here: all layers were on the processor\n" : "",
+    );
+  });
+
   test("prints what was measured before a model that cannot be loaded", async () => {
     const { status, stdout, stderr } = await bench("stories.gguf", "alien.gguf", ...SHORT);
     expect(status).toBe(3);

@@ -113,6 +113,8 @@ async function bench(models: readonly string[], options: BenchOptions, session: 
     if (results.length > 0) session.print(toText(results, threads));
     throw error;
   }
+  if (gpuLayers > 0 && results[0]!.loaded.devices.length === 1)
+    session.note("warning: the engine has no GPU here: all layers were on the processor");
   session.document(toDocument(results, { threads, repetitions, batch, microBatch, gpuLayers }));
   session.print(toText(results, threads));
 }
