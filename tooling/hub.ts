@@ -194,6 +194,9 @@ export function testHub(): TestHub {
   return hub;
 }
 
+/** Time in which a busy client takes what was sent: of a connection that breaks, it drops what it has not taken. */
+const TAKING = 200;
+
 /** Sends the first bytes of a range and hangs up. */
 export function cutAfter(bytes: Uint8Array, count: number): (...given: Parameters<RequestListener>) => void {
   return (request, response) => {
@@ -205,7 +208,9 @@ export function cutAfter(bytes: Uint8Array, count: number): (...given: Parameter
         ? {}
         : { "content-range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` }),
     });
-    response.write(bytes.subarray(from, from + count), () => setTimeout(() => request.socket.destroy(), 5));
+    response.write(bytes.subarray(from, from + count), () =>
+      setTimeout(() => request.socket.destroy(), TAKING),
+    );
   };
 }
 
