@@ -1,7 +1,7 @@
 // The check of the logits itself: what it finds, what it does not check, and the perplexity of trained models.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { nodeIo, openFolder, openModel } from "@fewbit/core/node";
+import { nodeIo, openCheckpoint, openModel } from "@fewbit/core/node";
 import { afterAll, describe, expect, it } from "vitest";
 import { sharedFolder } from "../../../tooling/golden.js";
 import type { Checkpoint } from "../src/checkpoint.js";
@@ -78,11 +78,8 @@ describe.skipIf(real === undefined || !existsSync(real))("trained models", () =>
     "keeps the perplexity of %s within a millionth",
     async (name) => {
       const path = join(real!, name);
-      const [{ read, path: pathOf }, model] = [
-        await openFolder(path, registry),
-        await openModel(path, registry),
-      ];
-      const checkpoint = { name, model, files: { read, path: pathOf } };
+      const { model, folder: files } = await openCheckpoint(path, registry);
+      const checkpoint = { name, model, files };
       // TinyStories' tokenizer has no bytes, and llama.cpp no way out of letters that it does not know.
       const texts = stories.split("\n").filter((text) => /^[A-Za-z ,.]{100,}$/.test(text));
       const result = await check({

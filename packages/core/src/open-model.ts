@@ -88,16 +88,6 @@ export interface Folder {
 /** More than any file beside weights has. */
 const MAX_BESIDE = 2 ** 29;
 
-/**
- * The folder of a model that `openModel` opens by the same address. Links that lead out of it are refused.
- * @throws `E_IO`; reading throws `E_LINK`, `E_MEMORY`
- */
-export async function openFolder(given: string, registry: Registry): Promise<Folder> {
-  const beside = await resolve(given, registry);
-  await beside.source.close();
-  return folderOf(given, beside);
-}
-
 function folderOf(given: string, { source, sibling, list }: Beside): Folder {
   const at = nameOf(source.at);
   const local = source.at.kind === "file" ? dirname(source.at.path) : undefined;

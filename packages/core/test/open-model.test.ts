@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { createRegistry, type FormatReader, isFewbitError, memorySource, nameOf } from "../src/index.js";
-import { openCheckpoint, openFolder, openModel } from "../src/open-model.js";
+import { openCheckpoint, openModel } from "../src/open-model.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fewbit-open-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -189,6 +189,6 @@ test("a file beside a model that is a link to elsewhere is refused", async () =>
   put("one.list");
   writeFileSync(join(folder, "secret"), "x");
   symlinkSync("../secret", join(home, "tokenizer.json"));
-  const beside = await openFolder(home, registry);
+  const { folder: beside } = await openCheckpoint(home, registry);
   await expect(beside.read("tokenizer.json")).rejects.toMatchObject({ code: "E_LINK" });
 });
