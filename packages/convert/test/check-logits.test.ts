@@ -1,7 +1,7 @@
 // The check of the logits itself: what it finds, what it does not check, and the perplexity of trained models.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { nodeIo, openCheckpoint, openModel } from "@fewbit/core/node";
+import { nodeIo, openCheckpoint } from "@fewbit/core/node";
 import { afterAll, describe, expect, it } from "vitest";
 import { sharedFolder } from "../../../tooling/golden.js";
 import type { Checkpoint } from "../src/checkpoint.js";
