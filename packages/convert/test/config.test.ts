@@ -95,6 +95,16 @@ describe("what is no settings file", () => {
     );
   });
 
+  test("lists in lists without end", () => {
+    const nested = (levels: number): unknown => `{"a":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+    expect(() => configOf(nested(100_000))).toThrow(
+      refusal("The file nests lists and objects more than 500 levels deep."),
+    );
+    expect(() => configOf(nested(499)).integer("a")).toThrow(/^a is \[\[/);
+    // Brackets in strings are no levels, whatever is escaped there.
+    expect(configOf({ a: `"${'[\\"'.repeat(600)}\\` }).has("a")).toBe(true);
+  });
+
   test("bytes that are not UTF-8", () => {
     expect(() => readConfig(Uint8Array.of(0x7b, 0xff, 0x7d), "c.json")).toThrow(
       refusal("The file is not UTF-8."),

@@ -191,10 +191,14 @@ describe("tokenizer.json", () => {
   });
 
   test("settings nested without end", async () => {
-    const nested = `${'{"type":"Sequence","pretokenizers":['.repeat(3000)}${"]}".repeat(3000)}`;
+    const nested = `${'{"type":"Sequence","pretokenizers":['.repeat(100)}${"]}".repeat(100)}`;
     const text = `{"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":${nested}}`;
     expect(await failure({ "tokenizer.json": text }, "gpt2")).toMatchObject({
       message: "Settings are nested more than 64 levels deep.",
+    });
+    const deeper = text.replace(nested, "[".repeat(100_000) + "]".repeat(100_000));
+    expect(await failure({ "tokenizer.json": deeper }, "gpt2")).toMatchObject({
+      message: "The file nests lists and objects more than 500 levels deep.",
     });
   });
 });
