@@ -65,6 +65,9 @@ const ancestry = [
   "repo_url",
 ] as const;
 
+/** Of the models and data sets that a card names, no more are told: each takes several entries. */
+const MAX_ANCESTORS = 1000;
+
 /** `general.type` and all that follows it up to the entries of the architecture. */
 export function generalMetadata(sources: GeneralSources): MetadataEntry[] {
   const card = sources.card.entries;
@@ -141,10 +144,11 @@ function samplingEntries(generation: ReadonlyMap<string, unknown>): MetadataEntr
 
 function ancestors(
   kind: "base_model" | "dataset",
-  given: readonly unknown[],
+  named: readonly unknown[],
   weights: Weights,
 ): MetadataEntry[] {
-  if (given.length === 0) return [];
+  if (named.length === 0) return [];
+  const given = named.slice(0, MAX_ANCESTORS);
   return [
     { key: `general.${kind}.count`, type: "u32", value: given.length },
     ...given.flatMap((each, i) => {

@@ -28,9 +28,19 @@ export function readModelCard(bytes: Uint8Array | undefined): ModelCard {
     .replaceAll("\t", "  ");
   try {
     const value: unknown = parse(text, { version: "1.1", mapAsMap: true, logLevel: "error" });
+    refuseCircles(value, new Set());
     return { entries: value instanceof Map ? new Map([...value].map(([k, v]) => [String(k), v])) : EMPTY };
   } catch (thrown) {
     const [why] = (thrown as Error).message.split("\n");
     return { entries: EMPTY, warning: `README.md: its front matter is no YAML and was left out: ${why}` };
   }
+}
+
+/** An alias may stand within what it stands for. */
+function refuseCircles(value: unknown, around: Set<unknown>): void {
+  if (!Array.isArray(value) && !(value instanceof Map)) return;
+  if (around.has(value)) throw new Error("An alias holds itself.");
+  around.add(value);
+  for (const each of value.values()) refuseCircles(each, around);
+  around.delete(value);
 }

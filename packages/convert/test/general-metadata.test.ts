@@ -134,6 +134,14 @@ test("settings of a sampler of another type are left out", () => {
   expect(general({ generation }).filter(([key]) => String(key).startsWith("sampling"))).toEqual([]);
 });
 
+test("of models and data sets without end the first thousand are told", () => {
+  const card = { entries: new Map([["base_model", Array.from({ length: 5000 }, (_, i) => `a/b-${i}`)]]) };
+  const keys = general({ card }).map(([key]) => key);
+  expect(general({ card })).toContainEqual(["base_model.count", "u32", 1000]);
+  expect(keys).toContain("base_model.999.name");
+  expect(keys).not.toContain("base_model.1000.name");
+});
+
 describe("model cards", () => {
   const entries = (text: string): [string, unknown][] => [...readModelCard(encode(text)).entries];
 
@@ -165,6 +173,11 @@ describe("model cards", () => {
       "aliases that grow without end",
       `---\na: &a [x, x, x, x, x, x, x, x, x, x]\n${Array.from({ length: 9 }, (_, i) => `${"bcdefghij"[i]}: &${"bcdefghij"[i]} [${`*${"abcdefghi"[i]}, `.repeat(10)}]`).join("\n")}\n---\n`,
       "README.md: its front matter is no YAML and was left out: Excessive alias count",
+    ],
+    [
+      "an alias that holds itself",
+      "---\nlicense: &a [x, *a]\n---\n",
+      "README.md: its front matter is no YAML and was left out: An alias holds itself.",
     ],
     ["more than a card can say", `---\na: ${"x".repeat(1 << 20)}\n---\n`, "its front matter is too long"],
   ])("%s is left out with a warning", (_, text, warning) => {
