@@ -128,6 +128,14 @@ function make(name: string, rule: TensorRule, layer: number, sources: readonly F
   const [first] = sources;
   const at = { tensor: first?.name ?? name, ...(first === undefined ? {} : { file: first.file }) };
   const views = sources.map(({ view }) => view);
+  const empty = sources.find(({ view }) => view.bytes === 0);
+  if (empty !== undefined)
+    throw new FewbitError(
+      "E_CHECKPOINT",
+      `The tensor holds nothing: its shape is [${empty.view.shape.join(" × ")}].`,
+      { tensor: empty.name, file: empty.file },
+      "Download the checkpoint again; if it is whole, it was saved without its weights.",
+    );
   try {
     const view = rule.make === undefined ? views[0]! : rule.make(views, layer);
     if (rule.shape !== undefined && String(view.shape) !== String(rule.shape))

@@ -24,13 +24,19 @@ export function sizesOf(config: Config): Sizes {
       "num_attention_heads",
       `${hidden} channels cannot be divided into ${heads} heads, and there is no head_dim.`,
     );
+  const keyValueHeads = config.integer(["num_key_value_heads", "n_kv_heads"], heads);
+  if (keyValueHeads === 0 || heads % keyValueHeads !== 0)
+    throw config.error(
+      "num_key_value_heads",
+      `${heads} heads cannot share ${keyValueHeads} heads of keys and values evenly.`,
+    );
   const head = config.integer("head_dim", hidden / heads);
   if (head > MAX_HEAD)
     throw config.error("head_dim", `Heads of ${head} channels are larger than any model's.`);
   return {
     hidden,
     heads,
-    keyValueHeads: config.integer(["num_key_value_heads", "n_kv_heads"], heads),
+    keyValueHeads,
     head,
     feedForward: config.integer(["intermediate_size", "n_inner"], 4 * hidden),
     vocabulary: config.integer("vocab_size"),

@@ -65,6 +65,20 @@ test.each<[string, string, object, string, string]>([
     "Only one layer of 2 has experts.",
   ],
   [
+    "no heads of keys and values",
+    "llama-3",
+    { num_key_value_heads: 0 },
+    "num_key_value_heads",
+    "4 heads cannot share 0 heads of keys and values evenly.",
+  ],
+  [
+    "heads of keys and values that do not divide the others",
+    "qwen3",
+    { num_key_value_heads: 3 },
+    "num_key_value_heads",
+    "4 heads cannot share 3 heads of keys and values evenly.",
+  ],
+  [
     "another scale of attention",
     "gemma-2",
     { query_pre_attn_scalar: 16 },

@@ -186,6 +186,13 @@ describe("refused", () => {
       { tensor: "layers.1.w", file: "0.safetensors" },
     ],
     [
+      "The tensor holds nothing: its shape is [1000000000 × 0].",
+      modelOf({ ...whole, "layers.1.w": [1e9, 0] }),
+      [layer],
+      {},
+      { tensor: "layers.1.w", file: "0.safetensors" },
+    ],
+    [
       "layers.0.w and layers.1.w both become w.weight.",
       modelOf(whole),
       [
