@@ -292,10 +292,13 @@ function fromSentencePiece(model: SentencePiece): object {
 function mergesOf(pieces: readonly Piece[]): [string, string][] {
   const normal = pieces.filter(({ type }) => type === pieceType.normal || type === pieceType.unused);
   const known = new Set(normal.map(({ text }) => text));
+  // A piece of a million characters has as many places to part it, few of them where pieces could meet.
+  const lengths = new Set(normal.map(({ text }) => [...text].length));
   return normal
     .flatMap(({ text, score }) => {
       const characters = [...text];
       return characters.slice(1).flatMap((_, i) => {
+        if (!lengths.has(i + 1) || !lengths.has(characters.length - i - 1)) return [];
         const left = characters.slice(0, i + 1).join("");
         const right = characters.slice(i + 1).join("");
         return known.has(left) && known.has(right)

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { isFewbitError } from "@fewbit/core";
 import { describe, expect, test } from "vitest";
 import { sharedFolder } from "../../../../tooling/golden.js";
+import { definitionOfModel } from "../../src/tokenizer/definition.js";
 import { readSentencePiece } from "../../src/tokenizer/sentencepiece.js";
 import { type Contents, entryValue, inMemory, modelFile, read } from "./files.js";
 
@@ -251,6 +252,14 @@ describe("other files", () => {
 });
 
 describe("tokenizer.model", () => {
+  // Trying all places to part such a piece would take hours.
+  test("a piece without end is merged from no others, and holds up nothing", async () => {
+    const texts = ["a", "b", "ab", "a".repeat(1_000_000)];
+    const bytes = modelFile(texts.map((text, i) => ({ text, score: -i, type: 1 })));
+    const definition = await definitionOfModel(inMemory({ "tokenizer.model": bytes }), "tokenizer.model");
+    expect(definition!.root.get("model").get("merges").value).toEqual([["a", "b"]]);
+  });
+
   const good = modelFile([{ text: "ab", score: -1, type: 1 }]);
   const of = (...bytes: number[]): Uint8Array => Uint8Array.from(bytes);
 
