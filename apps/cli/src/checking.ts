@@ -103,15 +103,22 @@ const SHOWN = 5;
 
 function toText(found: TokenizerCheck, unexplained: readonly TokenDifference[]): string {
   const { texts, differences, engine } = found;
+  const explained = differences.length - unexplained.length;
   const alike = texts - differences.length;
   const reasons = new Map<string, number>();
   for (const { because } of differences)
     if (because !== undefined) reasons.set(because, (reasons.get(because) ?? 0) + 1);
   return [
-    `tokens: ${alike} of ${texts} texts are cut alike by ${engine} and by the checkpoint's own tokenizer`,
-    ...[...reasons].map(([reason, count]) => `  ${count} × ${reason}`),
+    `tokens: ${alike === texts ? "all" : `${alike} of`} ${texts} test texts become the same tokens in ${engine} and in the checkpoint's own tokenizer`,
+    ...(explained === 0
+      ? []
+      : [
+          `  ${explained} cannot, however a file is written: llama.cpp works otherwise than that tokenizer (the source)`,
+        ]),
+    ...[...reasons].map(([reason, count]) => `    ${count} × ${reason}`),
+    ...(unexplained.length === 0 ? [] : [`  ${unexplained.length} do not, for no known reason:`]),
     ...unexplained.slice(0, SHOWN).map(differenceText),
-    ...(unexplained.length > SHOWN ? [`  and ${unexplained.length - SHOWN} more; --json has all`] : []),
+    ...(unexplained.length > SHOWN ? [`    and ${unexplained.length - SHOWN} more; --json has all`] : []),
     ...templateText(found),
     ...found.notes.map((note) => `note: ${note}`),
   ]
@@ -125,7 +132,7 @@ function differenceText({ kind, text, source, engine, at }: TokenDifference): st
     return `${from > 0 ? "… " : ""}${ids.slice(from, at + 4).join(" ")}${ids.length > at + 4 ? " …" : ""}`;
   };
   const shown = text.length > 60 ? `${[...text].slice(0, 59).join("")}…` : text;
-  return `  ${kind}, ${JSON.stringify(shown)}: ${around(source)} by the checkpoint, ${engine === undefined ? "nothing" : around(engine)} by llama.cpp`;
+  return `    ${kind}, ${JSON.stringify(shown)}: ${around(source)} by the checkpoint, ${engine === undefined ? "nothing" : around(engine)} by llama.cpp`;
 }
 
 function templateText({ templateKept, templates }: TokenizerCheck): string[] {

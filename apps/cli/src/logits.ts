@@ -51,7 +51,7 @@ export function logitsText(check: LogitsCheck): string {
     ...(perplexity === undefined
       ? []
       : [
-          `; perplexity ${perplexity.file.toPrecision(7)}, by the checkpoint ${perplexity.checkpoint.toPrecision(7)}`,
+          `; perplexity of these texts ${perplexity.file.toPrecision(7)}, by the checkpoint ${perplexity.checkpoint.toPrecision(7)}`,
         ]),
   ]
     .join(" ")

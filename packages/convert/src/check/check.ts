@@ -155,7 +155,7 @@ async function sourceOf(files: CheckpointFiles): Promise<{ definition: Definitio
 }
 
 const STOPS =
-  "llama.cpp ends its process: the vocabulary has neither this character nor tokens for single bytes";
+  "llama.cpp ends its process at characters that the vocabulary has neither as tokens nor as bytes";
 
 interface EngineResult {
   readonly version: string;

@@ -115,7 +115,7 @@ describe("tokens", () => {
     expect(runs).toBe(1);
     expect(new Set(differences.map(({ because }) => because))).toEqual(
       new Set([
-        "llama.cpp ends its process: the vocabulary has neither this character nor tokens for single bytes",
+        "llama.cpp ends its process at characters that the vocabulary has neither as tokens nor as bytes",
       ]),
     );
   });

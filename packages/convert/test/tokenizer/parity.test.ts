@@ -156,7 +156,7 @@ describe.skipIf(models === undefined)("real checkpoints", () => {
     const files = inFolder(join(models!, "TinyStories-656K"));
     const { entries, checked, reasons } = await compare(files, "llama", 200);
     expect(reasons).toEqual([
-      "llama.cpp ends its process: the vocabulary has neither this character nor tokens for single bytes",
+      "llama.cpp ends its process at characters that the vocabulary has neither as tokens nor as bytes",
       "the source looks for <unk> in normalized text only, llama.cpp anywhere",
       "the source looks for <|end_story|> in normalized text only, llama.cpp anywhere",
       "the source looks for <|start_story|> in normalized text only, llama.cpp anywhere",
