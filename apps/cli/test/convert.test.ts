@@ -158,6 +158,18 @@ describe("quantize", () => {
     rmSync(join(folder, "small-llama-Q8_0.gguf"));
   });
 
+  test("--check compares the conversion on the way; of a file there is nothing to compare", async () => {
+    const type = ["--type", "Q4_K_M", "--check"];
+    const { stdout } = await run("quantize", "small-llama", "-o", "checked-q.gguf", ...type);
+    expect(stdout).toMatch(/^tokens: .*\n(.*\n)*logits: the same but for rounding/m);
+    expect(
+      (await run("quantize", "small-llama", "-o", "quiet-q.gguf", "--type", "Q4_K_M")).stdout,
+    ).not.toMatch(/^(tokens|logits):/m);
+    const refused = await run("quantize", "quiet-q.gguf", "-o", "again.gguf", ...type);
+    expect(refused).toMatchObject({ status: 2 });
+    expect(refused.stderr).toMatch(/^error\[E_USAGE\] quiet-q\.gguf: --check compares what was converted/m);
+  });
+
   test("layers are pruned, and types chosen, by the names they have in GGUF", async () => {
     const args = ["--type", "Q4_K_S", "--prune-layers", "0", "--tensor-type", "blk.0.ffn_up=Q6_K", "--json"];
     expect(await run("quantize", "small-llama", "pruned.gguf", ...args)).toMatchObject(done);

@@ -8,6 +8,7 @@ import {
 import { openFile } from "@fewbit/core/node";
 import { checkImportance, filterImportance, pruneLayers, schemeRecipe } from "@fewbit/format-gguf";
 import { type Command, Option } from "commander";
+import { type CheckOptions, check } from "../checking.js";
 import { chooseRecipe, parseLayers, parseTensorType, readArguments, type TensorType } from "../choices.js";
 import { openImportance } from "../importance.js";
 import { type ConversionOptions, type Opened, openForWriting, withConversionOptions } from "../opening.js";
@@ -22,7 +23,7 @@ import {
   withCommonOptions,
 } from "../session.js";
 
-interface QuantizeOptions extends CommonOptions, ProductionOptions, ConversionOptions {
+interface QuantizeOptions extends CommonOptions, ProductionOptions, ConversionOptions, CheckOptions {
   readonly type?: string;
   readonly output?: string;
   readonly imatrix?: string;
@@ -94,7 +95,8 @@ export function addQuantize(program: Command, world: Surroundings): void {
         "splitMaxTensors",
       ]),
     )
-    .option("--prune-layers <numbers>", "leave out layers: 20,21,22", parseLayers);
+    .option("--prune-layers <numbers>", "leave out layers: 20,21,22", parseLayers)
+    .option("--check", "of a checkpoint: compare the conversion with it, as fewbit convert --check");
   withCommonOptions(withConversionOptions(withProductionOptions(command)))
     .addHelpText("after", HELP)
     .action(async (path: string, rest: string[], options: QuantizeOptions) => {
@@ -120,6 +122,13 @@ async function quantize(
   const recipe = chooseRecipe(given.type, registry, schemeRecipe);
   const opened = await session.stoppable(openForWriting(path, registry, options, session.cwd));
   if (options.keepSplit === true) refuseKeepSplit(opened, path);
+  if (options.check === true && !opened.converted)
+    throw new FewbitError(
+      "E_USAGE",
+      "--check compares what was converted from a checkpoint; the model is GGUF already.",
+      { file: path },
+      "Leave it out; fewbit error and fewbit compare tell what quantization costs.",
+    );
   const matrix = await session.stoppable(readMatrix(options));
   const { model, importance: renamed } = pruneLayers(opened.model, options.pruneLayers ?? [], matrix);
   const choices = await recipeOptions(options, registry);
@@ -136,6 +145,9 @@ async function quantize(
       inputs: [...opened.inputs, options.imatrix, options.tensorTypeFile].filter(
         (file) => file !== undefined,
       ),
+      ...(options.check === true
+        ? { check: ([path]) => check(path!, opened, registry, options, session) }
+        : {}),
     },
     {
       ...options,
