@@ -5,4 +5,5 @@ export default library({
   node: "src/node.ts",
   "logits-task": "src/forward/logits-task.ts",
   "check-task": "src/check/check-task.ts",
+  "template-task": "src/check/template-task.ts",
 });

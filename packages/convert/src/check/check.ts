@@ -7,9 +7,10 @@ import { createEncoder } from "../tokenizer/encoder.js";
 import { REMEDY } from "../tokenizer/json.js";
 import { tokenType } from "../tokenizer/vocabulary.js";
 import type { CheckInput, CheckStep } from "./check-task.js";
-import { conversations, parseTemplate, render } from "./conversations.js";
+import { conversations, refuseMalformed } from "./conversations.js";
 import { fuzzCorpus } from "./corpus.js";
 import { knownReasons } from "./reasons.js";
+import type { Rendering, TemplateInput } from "./template-task.js";
 
 /** What to compare, and by which engine. */
 export interface TokenizerCheckOptions {
@@ -23,6 +24,8 @@ export interface TokenizerCheckOptions {
   readonly signal?: AbortSignal;
   /** Random texts of each kind; 200 when absent. */
   readonly random?: number;
+  /** Milliseconds that the source's chat template may take; 10 000 when absent. */
+  readonly patience?: number;
 }
 
 /** A text that the two tokenizers cut differently. */
@@ -67,6 +70,7 @@ export interface TokenizerCheck {
 
 /** Spellings of special tokens that are put into texts. */
 const SPECIALS = 12;
+const PATIENCE = 10_000;
 
 /**
  * @throws `E_TOKENIZER` where the source has no tokenizer that can be run; what the engine throws, but for a process
@@ -231,21 +235,27 @@ function firstDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 async function checkTemplates(
-  { files, metadata }: TokenizerCheckOptions,
+  options: TokenizerCheckOptions,
   definition: Definition,
   rendered: readonly (string | undefined)[],
   notes: string[],
 ): Promise<Pick<TokenizerCheck, "templateKept" | "templates">> {
+  const { files, metadata } = options;
   const text = (await readChatTemplates(files, definition.config)).find(
     ({ name }) => name === "default",
   )?.text;
   if (text === undefined) return { templateKept: undefined, templates: [] };
   const kept = metadata.find(({ key }) => key === "tokenizer.chat_template")?.value === text;
-  const template = parseTemplate(text, definition.config.get("chat_template"));
+  refuseMalformed(text, definition.config.get("chat_template"));
+  const renderings = await renderAll(options, text, definition);
+  if (renderings === undefined) {
+    notes.push("The chat template takes too long to render, or too much memory, and was not compared.");
+    return { templateKept: kept, templates: [] };
+  }
   // llama.cpp adds it when it makes tokens of the text.
   const bos = namedToken(definition, "bos");
   const templates = conversations.map((conversation, i): TemplateCheck => {
-    const rendering = render(template, conversation, definition);
+    const rendering = renderings[i]!;
     const source = "text" in rendering ? rendering.text : undefined;
     const engine = rendered[i];
     return {
@@ -264,4 +274,29 @@ async function checkTemplates(
       "llama.cpp's library does not know this chat template by its looks, so that it was not rendered there: programs that read templates themselves are not affected.",
     );
   return { templateKept: kept, templates };
+}
+
+/** The conversations by the source's template; undefined where it does not come to an end. */
+async function renderAll(
+  { engine, signal, patience = PATIENCE }: TokenizerCheckOptions,
+  template: string,
+  definition: Definition,
+): Promise<Rendering[] | undefined> {
+  const task = { url: new URL("./template-task.js", import.meta.url).href };
+  const tokens = Object.fromEntries(
+    ["bos", "eos", "unk", "pad"].map((role) => [`${role}_token`, namedToken(definition, role) ?? ""]),
+  );
+  const input: TemplateInput = { template, conversations, tokens };
+  const late = AbortSignal.timeout(patience);
+  const renderings: Rendering[] = [];
+  try {
+    const stop = signal === undefined ? late : AbortSignal.any([signal, late]);
+    for await (const rendering of engine.run<Rendering>(task, input, { signal: stop }))
+      renderings.push(rendering);
+    return renderings;
+  } catch (thrown) {
+    const endless = late.aborted || isFewbitError(thrown, "E_ENGINE_DIED");
+    if (signal?.aborted || !endless) throw thrown;
+    return undefined;
+  }
 }

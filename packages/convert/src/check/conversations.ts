@@ -1,6 +1,4 @@
 import { Template } from "@huggingface/jinja";
-import type { Definition } from "../tokenizer/definition.js";
-import { namedToken } from "../tokenizer/definition.js";
 import type { Json } from "../tokenizer/json.js";
 
 export interface Conversation {
@@ -26,32 +24,13 @@ export const conversations: readonly Conversation[] = [
   { name: "a finished conversation", messages: [question, answer], prompt: false },
 ];
 
-/** A conversation as the source's template has it, or why the template refuses it. */
-export function render(
-  template: Template,
-  { messages, prompt }: Conversation,
-  definition: Definition,
-): { readonly text: string } | { readonly refused: string } {
-  const token = (role: string): string => namedToken(definition, role) ?? "";
+/**
+ * Refuses a template that cannot be read.
+ * @throws `E_TOKENIZER`
+ */
+export function refuseMalformed(text: string, at: Json): void {
   try {
-    const text = template.render({
-      messages: messages.map((message) => ({ ...message })),
-      add_generation_prompt: prompt,
-      bos_token: token("bos"),
-      eos_token: token("eos"),
-      unk_token: token("unk"),
-      pad_token: token("pad"),
-    });
-    return { text };
-  } catch (thrown) {
-    return { refused: thrown instanceof Error ? thrown.message : String(thrown) };
-  }
-}
-
-/** @throws `E_TOKENIZER` */
-export function parseTemplate(text: string, at: Json): Template {
-  try {
-    return new Template(text);
+    new Template(text);
   } catch (cause) {
     throw at.error(
       `The chat template is malformed: ${cause instanceof Error ? cause.message : String(cause)}.`,

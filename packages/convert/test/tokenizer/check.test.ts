@@ -2,7 +2,7 @@
 import { type Engine, FewbitError, type MetadataEntry } from "@fewbit/core";
 import { describe, expect, test } from "vitest";
 import type { CheckInput, CheckStep } from "../../src/check/check-task.js";
-import { checkTokenizer } from "../../src/check/index.js";
+import { checkTokenizer, type TokenizerCheckOptions } from "../../src/check/index.js";
 import { engine } from "../tiny/engine.js";
 import { type Contents, entryValue, inMemory, read, vocabularyFile } from "./files.js";
 import { byteLevel, characterLevel } from "./sources.js";
@@ -14,11 +14,12 @@ async function check(
   contents: Contents,
   change: (entries: readonly MetadataEntry[]) => readonly MetadataEntry[] = (entries) => entries,
   by: Engine = engine,
+  more: Partial<TokenizerCheckOptions> = {},
 ) {
   const files = inMemory(contents);
   const entries = change((await read(files, "llama", "smaug-bpe")).entries);
   const model = vocabularyFile(entries);
-  return checkTokenizer({ files, model, metadata: entries, engine: by, random: 20 });
+  return checkTokenizer({ files, model, metadata: entries, engine: by, random: 20, ...more });
 }
 
 describe("tokens", () => {
@@ -179,6 +180,16 @@ describe("chat templates", () => {
       changed(entries, "tokenizer.chat_template", (text) => `${text} `),
     );
     expect(templateKept).toBe(false);
+  });
+
+  test("one without end is not waited for", async () => {
+    const endless = `{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}${CHATML}`;
+    const patient = await check(withTemplate(endless), undefined, engine, { patience: 500 });
+    expect(patient).toMatchObject({ templateKept: true, templates: [] });
+    expect(patient.notes).toEqual([
+      "The chat template takes too long to render, or too much memory, and was not compared.",
+    ]);
+    expect(patient.texts).toBeGreaterThan(100);
   });
 
   test("a malformed one is an error with its place", async () => {
