@@ -1,7 +1,7 @@
 // Models that are to be written again: GGUF as it is, checkpoints as what they become.
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Checkpoint, convert } from "@fewbit/convert";
+import { type Checkpoint, type CheckpointFiles, convert } from "@fewbit/convert";
 import { FewbitError, type Model, type Registry } from "@fewbit/core";
 import { openCheckpoint } from "@fewbit/core/node";
 import type { Command } from "commander";
@@ -39,19 +39,43 @@ export async function openForWriting(
   const { model, folder } = await openCheckpoint(given, registry).catch(async (thrown: unknown) => {
     throw (await pickled(given)) ?? thrown;
   });
-  const checkpoint = { name: folder.name, model, files: folder };
+  const { files, taken } = recording(folder);
+  const checkpoint = { name: folder.name, model, files };
   if (model.format !== "safetensors") {
     const known = registry.readers.flatMap(({ value }) => value.extensions);
     return { model, converted: false, checkpoint, stem: stemOf(given, known, cwd), inputs: [] };
   }
-  const config = folder.path("config.json");
   const local = model.files[0]?.kind === "file";
+  const converted = await convert(checkpoint, registry, options);
+  if (local) await files.read(INDEX);
   return {
-    model: await convert(checkpoint, registry, options),
+    model: converted,
     converted: true,
     checkpoint,
-    stem: join(local ? join(dirname(config), "..") : cwd, folder.name.split("/").at(-1)!),
-    inputs: local ? [config] : [],
+    stem: join(local ? join(dirname(folder.path("config.json")), "..") : cwd, folder.name.split("/").at(-1)!),
+    inputs: local ? [...taken] : [],
+  };
+}
+
+/** Says which files the weights are in: the reader of the weights has read it by itself. */
+const INDEX = "model.safetensors.index.json";
+
+/** The same files, and the paths of those that were read. */
+function recording(files: CheckpointFiles): {
+  readonly files: CheckpointFiles;
+  readonly taken: ReadonlySet<string>;
+} {
+  const taken = new Set<string>();
+  return {
+    taken,
+    files: {
+      path: (name) => files.path(name),
+      async read(name) {
+        const bytes = await files.read(name);
+        if (bytes !== undefined) taken.add(files.path(name));
+        return bytes;
+      },
+    },
   };
 }
 

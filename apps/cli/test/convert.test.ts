@@ -320,6 +320,11 @@ describe("refused, with the file, the place and a remedy", () => {
     ],
     [["convert", "plain.gguf"], "error[E_FORMAT_UNSUPPORTED] plain.gguf: The model is GGUF already.", 3],
     [["convert", "small-llama", "-o", "small-llama/config.json", "--force"], "error[E_OUTPUT_IS_INPUT] ", 2],
+    [
+      ["convert", "small-llama", "-o", "small-llama/tokenizer.json", "--force"],
+      "error[E_OUTPUT_IS_INPUT] ",
+      2,
+    ],
   ])("fewbit %j", async (args, message, status) => {
     await run("convert", "small-llama", "-o", "plain.gguf");
     const ended = await run(...args);
