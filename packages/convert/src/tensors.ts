@@ -43,7 +43,7 @@ export function mapTensors(model: Model, architecture: Architecture, config: Con
   if (config.layers > model.tensors.length)
     throw config.error(
       "num_hidden_layers",
-      `The settings ask for ${config.layers} layers, and the checkpoint has ${model.tensors.length} tensors in all.`,
+      `The settings ask for ${config.layers} layers, and the checkpoint has ${model.tensors.length === 1 ? "1 tensor" : `${model.tensors.length} tensors`} in all.`,
     );
   const rules = architecture.tensors(config);
   const used = new Set<string>();

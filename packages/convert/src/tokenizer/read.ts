@@ -29,6 +29,10 @@ export const tokenizerMetadata: ReadTokenizer = async (files, config, options) =
   const definition = await readDefinition(files);
   const asModel = model !== undefined && (modelFirst || definition === undefined);
   if (!asModel && definition === undefined) throw await noTokenizer(files);
+  if (options.preTokenizer !== undefined && (asModel || kindOf(definition!.root) !== "bytes"))
+    reading.warnings.push(
+      `Only byte-level vocabularies have pre-tokenizers, and this is none: ${JSON.stringify(options.preTokenizer)} is not used.`,
+    );
   const { entries, vocabulary } = asModel
     ? await ofModel(reading, model, tokenizerConfig)
     : await ofDefinition(reading, definition!);

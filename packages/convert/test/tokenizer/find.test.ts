@@ -3,7 +3,7 @@ import { isFewbitError } from "@fewbit/core";
 import { describe, expect, test } from "vitest";
 import { preTokenizers } from "../../src/tokenizer/pre-tokenizer/patterns.js";
 import { entryValue, inMemory, read } from "./files.js";
-import { byteLevel, SPLIT, splitBy } from "./sources.js";
+import { byteLevel, characterLevel, SPLIT, splitBy } from "./sources.js";
 
 const sequence = (...steps: readonly object[]): object => ({
   type: "Sequence",
@@ -69,6 +69,12 @@ describe("by behaviour", () => {
     expect(thrown.at).toEqual({ file: "tokenizer.json", key: "pre_tokenizer" });
     expect(thrown.remedy).toMatch(
       /^Take one of them nevertheless, such as --pre-tokenizer \S+, and see with --check what it costs\.$/,
+    );
+  });
+
+  test("a name for a vocabulary that has no pre-tokenizer is told to be of no use", async () => {
+    expect((await read(inMemory(characterLevel()), "llama", "falcon")).warnings).toContain(
+      'Only byte-level vocabularies have pre-tokenizers, and this is none: "falcon" is not used.',
     );
   });
 
