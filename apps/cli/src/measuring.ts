@@ -131,7 +131,11 @@ const encodesOnly = (model: Model): boolean =>
 function spellsBytes(model: Model): boolean {
   if (entryOf(model, "tokenizer.ggml.model") !== "llama") return true;
   const tokens = entryOf(model, "tokenizer.ggml.tokens");
-  return Array.isArray(tokens) && tokens.includes("<0x0A>");
+  if (!Array.isArray(tokens)) return false;
+  const known = new Set<unknown>(tokens);
+  for (let byte = 0; byte < 256; byte++)
+    if (!known.has(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`)) return false;
+  return true;
 }
 
 async function bytesOf({ files }: Model): Promise<number> {
@@ -154,22 +158,25 @@ function typeOf(model: Model): string {
   return [...weights].reduce((most, each) => (each[1] > most[1] ? each : most), ["", 0])[0];
 }
 
-/** The engine knows the text's tokens, but not its file. */
-export function locateText(error: unknown, path: string): unknown {
-  return isFewbitError(error, "E_TEXT") ? locate(error, { file: path }) : error;
-}
-
-/** The same, and why llama.cpp ends where the model that reads cannot spell the text. */
-export function explain(error: unknown, data: string, reader: Runnable): unknown {
-  if (isFewbitError(error, "E_TEXT")) return locateText(error, data);
-  if (!isFewbitError(error, "E_ENGINE_DIED") || reader.spellsBytes) return error;
+/**
+ * What a failure has to do with the text. The engine knows the text's tokens, but not its file; and llama.cpp ends where
+ * it has no token for a byte, which only the model's header explains.
+ *
+ * @param data the text's file; undefined where there are several, or none
+ * @param reader the model whose tokens the text becomes
+ */
+export function explain(error: unknown, data: string | undefined, reader: Runnable): unknown {
+  const at = data === undefined ? {} : { file: data };
+  if (isFewbitError(error, "E_TEXT")) return locate(error, at);
+  if (!isFewbitError(error, "E_ENGINE_DIED") || reader.spellsBytes || error.message.includes("SIGKILL"))
+    return error;
   return new FewbitError(
-    error.code,
-    error.message,
-    { file: reader.given, ...error.at },
-    "The model's vocabulary has no tokens for single bytes, and llama.cpp ends at a character that it lacks: " +
-      "take accents, typographic quotes and the like out of the text.",
-    error.cause,
+    "E_TEXT",
+    `The engine ended while it read the text: the vocabulary of ${reader.given} has no tokens for the bytes of ` +
+      "characters that it lacks.",
+    at,
+    "Take accents, typographic quotes and the like out of the text, or convert the model again with all of its vocabulary.",
+    error,
   );
 }
 

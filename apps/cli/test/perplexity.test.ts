@@ -138,9 +138,20 @@ describe.skipIf(oracleFolder === undefined)("fewbit perplexity", () => {
       if (bytes.readInt32LE(kinds + 4 * token) === 6) bytes.writeInt32LE(1, kinds + 4 * token);
     writeFileSync("no-bytes.gguf", bytes);
     writeFileSync("accent.txt", "The café was closed. ".repeat(60));
-    const { status, stderr } = await perplexity("no-bytes.gguf", "--data", "accent.txt", "--ctx-size", "32");
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/^error\[E_ENGINE_DIED\] no-bytes\.gguf: .*has no tokens for single bytes/m);
+    const text = ["--data", "accent.txt", "--ctx-size", "32"];
+    for (const command of [
+      ["perplexity", "no-bytes.gguf"],
+      ["compare", "no-bytes.gguf", "stories.gguf"],
+      ["calibrate", "no-bytes.gguf"],
+    ]) {
+      const { status, stderr } = await runHere([...command, ...text, "--threads", "1"], folder);
+      expect(stderr).toBe(
+        "error[E_TEXT] accent.txt: The engine ended while it read the text: the vocabulary of no-bytes.gguf has no " +
+          "tokens for the bytes of characters that it lacks. Take accents, typographic quotes and the like out of the " +
+          "text, or convert the model again with all of its vocabulary.\n",
+      );
+      expect(status).toBe(3);
+    }
   });
 
   test("refuses what the engine cannot run", async () => {

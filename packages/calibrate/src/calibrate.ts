@@ -1,4 +1,4 @@
-import { type Engine, FewbitError, isFewbitError } from "@fewbit/core";
+import type { Engine } from "@fewbit/core";
 import type { Collected, Collection } from "@fewbit/format-gguf";
 import type { Moment } from "./moments.js";
 import type { Losses } from "./perplexity.js";
@@ -70,7 +70,7 @@ export interface Calibration {
 export async function* calibrate(
   request: CalibrationRequest,
 ): AsyncGenerator<CalibrationProgress, Calibration> {
-  const { model, text, datasets, collect = ["importance"], momentsOf = "" } = request;
+  const { engine, model, text, datasets, collect = ["importance"], momentsOf = "", signal } = request;
   const { saveEvery = 10, before, ...options } = request;
   const input: CalibrationInput = {
     model,
@@ -95,7 +95,8 @@ export async function* calibrate(
     chunkSize: making.contextSize,
     metadata: [recordOf(making, { done, ...(losses === undefined ? {} : { losses }) })],
   });
-  for await (const step of run(request, input)) {
+  const task = { url: new URL("./task.js", import.meta.url).href };
+  for await (const step of engine.run<CalibrationStep>(task, input, signal === undefined ? {} : { signal })) {
     if (step.step === "ended") {
       ended = step;
       continue;
@@ -129,31 +130,6 @@ export async function* calibrate(
     engine: version,
     warnings: [...warningsOf(started!), ...gapsOf(importance)],
   };
-}
-
-/** The task's steps, after the model was loaded. */
-async function* run({ engine, signal }: CalibrationRequest, input: CalibrationInput) {
-  const task = { url: new URL("./task.js", import.meta.url).href };
-  let reading = false;
-  try {
-    for await (const step of engine.run<CalibrationStep>(
-      task,
-      input,
-      signal === undefined ? {} : { signal },
-    )) {
-      reading = step.step === "loaded";
-      if (step.step !== "loaded") yield step;
-    }
-  } catch (error) {
-    if (!reading || !isFewbitError(error, "E_ENGINE_DIED")) throw error;
-    throw new FewbitError(
-      "E_TEXT",
-      "The engine ended while it read the text: the model's vocabulary may lack what it needs for some of its characters.",
-      {},
-      "Leave out characters that the model has never seen, or convert the model again with all of its vocabulary.",
-      error,
-    );
-  }
 }
 
 const perplexityOf = (losses: Losses | undefined): number =>

@@ -34,9 +34,8 @@ export interface CalibrationInput {
   readonly before?: Recorded & { readonly entries: ReadonlyMap<string, Collected> };
 }
 
-/** What it answers, in this order: loaded, started, then read and snapshot by turns, and ended. */
+/** What it answers, in this order: started, then read and snapshot by turns, and ended. */
 export type CalibrationStep =
-  | { readonly step: "loaded" }
   | {
       readonly step: "started";
       readonly engine: string;
@@ -60,7 +59,6 @@ export type CalibrationStep =
 const task: EngineTask<CalibrationInput, CalibrationStep> = function* (host, input) {
   const { settings, before } = input;
   const model = host.load(input.model, { gpuLayers: settings.gpuLayers });
-  yield { step: "loaded" };
   const reading = new Reading(model, input.text, settings);
   const making = makingOf(model, reading.tokens, settings);
   if (before !== undefined) refuseOther(before.making, making);

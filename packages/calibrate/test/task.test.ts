@@ -361,18 +361,3 @@ test("options that make no sense", async () => {
       message,
     });
 });
-
-test("an engine that dies while it reads the text", async () => {
-  const { FewbitError } = await import("@fewbit/core");
-  const died = new FewbitError("E_ENGINE_DIED", "The process ended with SIGABRT.");
-  const tokenize = (): never => {
-    throw died;
-  };
-  expect(await failure(start(model({ tokenize }), letters(40)).done)).toMatchObject({
-    code: "E_TEXT",
-    message: expect.stringContaining("vocabulary may lack"),
-    cause: died,
-  });
-  const products = tokenize;
-  expect(await failure(start(model({ products }), letters(40)).done)).toBe(died);
-});

@@ -20,7 +20,7 @@ import { type Command, Option } from "commander";
 import { momentsFile, rangesFile } from "../activation-files.js";
 import { parseThreads, stemOf, wholeNumber } from "../choices.js";
 import { statisticsText } from "../importance-statistics.js";
-import { locateText, openRunnable } from "../measuring.js";
+import { explain, openRunnable } from "../measuring.js";
 import { engineOf } from "../plugins.js";
 import { ProgressLine } from "../progress.js";
 import { escapeControls, formatBytes, formatDuration } from "../render.js";
@@ -189,7 +189,7 @@ async function collect(
 
   const { text, datasets } = await readData(options.data);
   const registry = await session.registry(model);
-  const { path } = await openRunnable(model, registry, session);
+  const reader = await openRunnable(model, registry, session);
   const lock = await createPartial(`${output}.lock`, 0);
   try {
     const before = resume ? await openBefore(places, session) : undefined;
@@ -197,7 +197,7 @@ async function collect(
     const run = calibrate({
       ...calibrationOptions(options),
       engine: engineOf(registry),
-      model: path,
+      model: reader.path,
       text,
       datasets,
       signal: session.signal,
@@ -213,7 +213,7 @@ async function collect(
     const result = await follow(run, places, session).catch((error: unknown) => {
       if (before !== undefined && isFewbitError(error, "E_IMATRIX_SHAPE", "E_USAGE"))
         throw locate(error, { file: before.file });
-      throw options.data?.length === 1 ? locateText(error, options.data[0]!) : error;
+      throw explain(error, options.data?.length === 1 ? options.data[0] : undefined, reader);
     });
     const bytes = options.legacy
       ? writeLegacyImportance(result.importance)
