@@ -26,7 +26,7 @@ ${distributions.map((distribution) => {
     }) => html`<figure class="small"><figcaption>${isolated(labels.get(file) ?? file)} <small>${isolated(dtype)}</small></figcaption>
 ${draw(weightsChart(tensor, original, decoded))}
 ${codes && html`${draw(codesChart(codes))}<p class="note">${usage(codes)}</p>`}</figure>`,
-  )}</div>${outside(distribution)}`;
+  )}</div>${sampled(distribution)}${outside(distribution)}`;
 })}</section>`;
 }
 
@@ -125,9 +125,24 @@ function usage({ meaning, counts }: Codes): string {
   return `${meaning}: ${used} of ${counts.length} used, ${entropy.toFixed(2)} of ${bits.toFixed(Number.isInteger(bits) ? 0 : 2)} bits are information`;
 }
 
-function outside({ original: { counts, below = 0, above = 0, from, to } }: Distribution): Markup | false {
+/** Weights of the original that were counted, in the picture or outside of it. */
+const countedOf = ({ original: { counts, below = 0, above = 0 } }: Distribution): number =>
+  counts.reduce((a, b) => a + b, 0) + below + above;
+
+/** Large tensors are pictured by a part of their weights. */
+function sampled(distribution: Distribution): Markup | false {
+  const counted = countedOf(distribution);
+  const all = distribution.shape?.reduce((a, b) => a * b, 1) ?? counted;
+  return (
+    counted < all &&
+    html`<p class="note">Counted in ${formatCount(counted)} of the ${formatCount(all)} weights, from all over the tensor.</p>`
+  );
+}
+
+function outside(distribution: Distribution): Markup | false {
+  const { below = 0, above = 0, from, to } = distribution.original;
   const out = below + above;
-  const all = counts.reduce((a, b) => a + b, 0) + out;
+  const all = countedOf(distribution);
   return (
     out > 0 &&
     html`<p class="note">${formatPercent(out / all, 2)} of the weights lie outside of the picture, below ${formatSmall(from, 2)} or above ${formatSmall(to, 2)}.</p>`

@@ -30,6 +30,29 @@ describe("what the page says", () => {
       "To do it again",
     ]);
   });
+  test("that a large tensor is pictured by a part of its weights", async () => {
+    const { candidates, ...rest } = sample(1);
+    const note = async (shape: readonly number[]): Promise<string[]> => {
+      const original = { from: -1, to: 1, counts: [300, 400, 200], below: 60, above: 40 };
+      const distributions = [
+        {
+          tensor: "t",
+          shape,
+          original,
+          candidates: [{ file: candidates[0]!.file, dtype: "Q4_K", decoded: original }],
+        },
+      ];
+      const { document } = await render({ ...rest, candidates, distributions });
+      const section = document.querySelector('section[aria-labelledby="weights"]')!;
+      return [...section.querySelectorAll(".note")].map(({ textContent }) => textContent);
+    };
+    const outside = "10.00 % of the weights lie outside of the picture, below −1.0 or above 1.0.";
+    expect(await note([4, 1000])).toEqual([
+      "Counted in 1.00 k of the 4.00 k weights, from all over the tensor.",
+      outside,
+    ]);
+    expect(await note([4, 250])).toEqual([outside]);
+  });
   test("the table has every candidate and its figures", async () => {
     const data = sample(8);
     const { document } = await render(data);
