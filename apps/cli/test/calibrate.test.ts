@@ -190,18 +190,21 @@ describe.skipIf(oracleFolder === undefined)("fewbit calibrate", () => {
     expect(existsSync(at("cut.gguf.lock"))).toBe(false);
   }); // biome-ignore format: one step a line
 
-  test.skipIf(process.platform === "win32")("says what an interrupted run has saved", async () => {
-    const { child, ended } = start(
-      ["calibrate", "stories.gguf", "-t", "1", "-c", "16", "--batch", "16", "--save-every", "1", "-o", "i.gguf"],
-      folder,
-    );
-    while (!existsSync(at("i.gguf.partial"))) await new Promise((resolve) => setTimeout(resolve, 5));
+  test.skipIf(process.platform === "win32").each([
+    ["i.gguf", [], ""],
+    ["r.gguf", ["--ranges", "r.json"], ", with the importance matrix only"],
+  ])("says what an interrupted run has saved: %s %j", async (output, more, limit) => {
+    const options = ["-t", "1", "-c", "16", "--batch", "16", "--save-every", "1", "-o", output, ...more];
+    const { child, ended } = start(["calibrate", "stories.gguf", ...options], folder);
+    while (!existsSync(at(`${output}.partial`))) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill("SIGINT");
     const { status, stderr } = await ended;
     expect(status).toBe(130);
-    expect(stderr).toMatch(/^\d+ chunks are saved in i\.gguf\.partial: --resume goes on from there\nerror\[E_ABORTED\]/m);
-    expect(existsSync(at("i.gguf.lock"))).toBe(false);
-  }); // biome-ignore format: one step a line
+    expect(stderr.replace(/^\d+/m, "N")).toContain(
+      `N chunks are saved in ${output}.partial: --resume goes on from there${limit}\nerror[E_ABORTED]`,
+    );
+    expect(existsSync(at(`${output}.lock`))).toBe(false);
+  });
 
   test("warns of a model that is quantized", async () => {
     expect((await runHere(["quantize", "stories.gguf", "q8.gguf", "--type", "Q8_0"], folder)).status).toBe(0);
@@ -312,6 +315,9 @@ describe("importance matrices that are there", () => {
       /Only the importance matrix is saved on the way: ranges and second moments cannot be resumed\./,
     );
     expect(await fails(2, "stories.gguf", "--moments", "(")).toMatch(/"\(" is no regular expression/);
+    expect(await fails(2, "stories.gguf", "-o", "same", "--ranges", "./same")).toMatch(
+      /^error\[E_USAGE\] \.\/same would be written twice: with the importance matrix and with ranges\. Give each a name of its own\.$/m,
+    );
     expect(await fails(2, "stories.gguf", "--moments-output", "m")).toMatch(/no --moments\. Say which tensors/);
     expect(await fails(2, "--statistics", "a", "--merge", "b")).toMatch(/--merge and --statistics cannot be given together/);
     expect(await fails(2, "stories.gguf", "--statistics", "a")).toMatch(/With --statistics nothing is collected, and a model was given/);

@@ -1,4 +1,5 @@
 import { rm, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import {
   type Calibration,
   type CalibrationOptions,
@@ -186,6 +187,11 @@ async function collect(
   if (!force && !resume) await refuseInterrupted(places.partial);
   if (ranges !== undefined) await refuseTaken(ranges, { force, inputs });
   if (moments !== undefined) await refuseTaken(places.moments, { force, inputs });
+  refuseShared([
+    ["the importance matrix", places.output],
+    ...(ranges === undefined ? [] : [["ranges", ranges] as const]),
+    ...(moments === undefined ? [] : [["second moments", places.moments] as const]),
+  ]);
 
   const { text, datasets } = await readData(options.data);
   const registry = await session.registry(model);
@@ -210,11 +216,13 @@ async function collect(
       ...(moments === undefined ? {} : { momentsOf: moments }),
       ...(before === undefined ? {} : { before: before.collection }),
     });
-    const result = await follow(run, places, session).catch((error: unknown) => {
-      if (before !== undefined && isFewbitError(error, "E_IMATRIX_SHAPE", "E_USAGE"))
-        throw locate(error, { file: before.file });
-      throw explain(error, options.data?.length === 1 ? options.data[0] : undefined, reader);
-    });
+    const result = await follow(run, places, ranges !== undefined || moments !== undefined, session).catch(
+      (error: unknown) => {
+        if (before !== undefined && isFewbitError(error, "E_IMATRIX_SHAPE", "E_USAGE"))
+          throw locate(error, { file: before.file });
+        throw explain(error, options.data?.length === 1 ? options.data[0] : undefined, reader);
+      },
+    );
     const bytes = options.legacy
       ? writeLegacyImportance(result.importance)
       : writeImportance(result.importance);
@@ -243,6 +251,20 @@ function checkExpression(pattern: string): void {
       `"${pattern}" is no regular expression: ${(error as Error).message}.`,
       "Correct it; a dot that means a dot is written \\.",
     );
+  }
+}
+
+/** Of two outputs in one place the second would replace the first. */
+function refuseShared(outputs: readonly (readonly [string, string])[]): void {
+  const there = new Map<string, string>();
+  for (const [what, path] of outputs) {
+    const other = there.get(resolve(path));
+    if (other !== undefined)
+      throw usage(
+        `${path} would be written twice: with ${other} and with ${what}.`,
+        "Give each a name of its own.",
+      );
+    there.set(resolve(path), what);
   }
 }
 
@@ -310,10 +332,14 @@ async function openCollection(file: string): Promise<StoredCollection> {
   }
 }
 
-/** Draws progress, saves snapshots, says what there is to be said. */
+/**
+ * Draws progress, saves snapshots, says what there is to be said.
+ * @param more whether ranges or moments are collected, which no snapshot holds
+ */
 async function follow(
   run: ReturnType<typeof calibrate>,
   { partial }: Places,
+  more: boolean,
   session: Session,
 ): Promise<Calibration> {
   const line = new ProgressLine(session.stderr, session);
@@ -348,7 +374,11 @@ async function follow(
     }
   } catch (error) {
     if (saved > 0)
-      session.note(escapeControls(`${saved} chunks are saved in ${partial}: --resume goes on from there`));
+      session.note(
+        escapeControls(
+          `${saved} chunks are saved in ${partial}: --resume goes on from there${more ? ", with the importance matrix only" : ""}`,
+        ),
+      );
     throw error;
   } finally {
     line.clear();
