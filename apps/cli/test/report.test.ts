@@ -99,6 +99,13 @@ describe("fewbit error --report", () => {
     expect(status).toBe(0);
     expect(read("named.html")).toContain(`<h3><bdi>${name}</bdi>`);
   });
+  test("prints one document where the tensor that is named is not there", async () => {
+    const { status, stdout } = await here(
+      ...["error", "stories.gguf", "Q4_K_M.gguf", "--report", "none.html", "--tensor", "x", "--json"],
+    );
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: "E_USAGE", file: "Q4_K_M.gguf" } });
+  });
   test.each([
     [
       ["--tensor", "x"],

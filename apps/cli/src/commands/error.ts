@@ -150,16 +150,16 @@ async function compare(
   const tensors = sort === undefined ? comparison.tensors : sorted(comparison.tensors, sort);
   for (const warning of leftovers(comparison, fit?.missing ?? []))
     session.note(`warning: ${escapeControls(warning)}`);
+  // Before anything is printed, because a tensor may be named that is not there.
+  const shown = page && (options.tensor ?? worstTensor(comparison));
+  const distributions =
+    shown === undefined
+      ? []
+      : [await distributionOf({ original, candidates: [quantized], tensor: shown, registry }, session)];
   const document = toDocument(original, quantized, { ...comparison, tensors }, milliseconds);
   session.document(document);
   if (!session.json) session.print(toText(original, quantized, { ...comparison, tensors }, milliseconds));
-  if (page === undefined) return;
-  const tensor = options.tensor ?? worstTensor(comparison);
-  const distributions =
-    tensor === undefined
-      ? []
-      : [await distributionOf({ original, candidates: [quantized], tensor, registry }, session)];
-  await page.write(document, { distributions, commands: [line] });
+  await page?.write(document, { distributions, commands: [line] });
 }
 
 /** Worst first; equals stay in the order of the model. */

@@ -23,8 +23,8 @@ const DEFAULT_OUTPUT = "report.html";
 
 const HELP = `
 Results of one reference are put together: a candidate that occurs in several, known by its file's name, gets what each
-knows of it; speeds of fewbit bench are added. The page is one HTML file that loads nothing. With --json and without -o, what the page would be made of
-is printed and no page is written.
+knows of it; speeds of fewbit bench are added. The page is one HTML file that loads nothing. With --json and without
+-o, what the page would be made of is printed and no page is written.
 ${examples(
   "fewbit compare model-f16.gguf model-*.gguf --data wiki.test.raw --json > results.json",
   "fewbit report results.json",
