@@ -63,9 +63,12 @@ export function settingsOf(options: CalibrationOptions): Settings {
   };
 }
 
+/** llama.cpp's contexts hold no more (LLAMA_MAX_SEQ). */
+const MOST_SEQUENCES = 256;
+
 /** Chunks that are computed together, each a sequence of its own. */
 export const sequencesOf = ({ batch, contextSize }: Settings): number =>
-  Math.max(1, Math.floor(batch / contextSize));
+  Math.min(MOST_SEQUENCES, Math.max(1, Math.floor(batch / contextSize)));
 
 /** The same context, batches and micro-batches as llama-imatrix's, so that numbers agree. */
 export function contextOptions(settings: Settings): ContextOptions {

@@ -361,3 +361,9 @@ test("options that make no sense", async () => {
       message,
     });
 });
+
+test("chunks are never more at once than llama.cpp takes", async () => {
+  const { engine, done } = start(model(), letters(130), { batch: 8192 });
+  await done;
+  expect(engine.contexts).toMatchObject([{ size: 256 * 16, sequences: 256, batch: 256 * 16 }]);
+});

@@ -165,8 +165,11 @@ export function boundBatch(settings: Settings, vocabulary: number): Settings {
   return { ...settings, batch: Math.min(BATCH, chunks * context) };
 }
 
+/** llama.cpp's contexts hold no more (LLAMA_MAX_SEQ). */
+const MOST_SEQUENCES = 256;
+
 const sequencesOf = ({ stride, batch = BATCH, context }: Settings): number =>
-  stride === undefined ? Math.max(1, Math.floor(batch / context)) : 1;
+  stride === undefined ? Math.min(MOST_SEQUENCES, Math.max(1, Math.floor(batch / context))) : 1;
 
 /** A context that takes whole chunks; they are computed in the same micro-batches as by llama-perplexity. */
 export function contextOptions(settings: Settings): ContextOptions {

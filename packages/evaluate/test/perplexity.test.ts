@@ -75,6 +75,12 @@ describe("chunks side by side", () => {
     expect(engine.options).toEqual([{ size: 16, sequences: 1, batch: 16, microBatch: 5 }]);
   });
 
+  test("are never more at once than llama.cpp takes", async () => {
+    const engine = fakeEngine({ m: model });
+    await run({ batch: 8192 }, model, engine);
+    expect(engine.options).toMatchObject([{ size: 256 * 16, sequences: 256 }]);
+  });
+
   test("end where they are told to", async () => {
     const all = (await run()).value;
     const some = (await run({ chunks: 2 })).value;
